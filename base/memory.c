@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* memory.c - every size passes a check before it reaches malloc. Threads: any. */
+#include "base/memory.h"
+
+#include "base/fault.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool loom_memory_mul(size_t a, size_t b, size_t *product_out)
+{
+    size_t product;
+    if (__builtin_mul_overflow(a, b, &product)) return false;
+    *product_out = product;
+    return true;
+}
+
+bool loom_memory_add(size_t a, size_t b, size_t *sum_out)
+{
+    size_t sum;
+    if (__builtin_add_overflow(a, b, &sum)) return false;
+    *sum_out = sum;
+    return true;
+}
+
+size_t loom_memory_round_up(size_t value, size_t power_of_two)
+{
+    size_t mask = power_of_two - 1;
+    return value > SIZE_MAX - mask ? SIZE_MAX & ~mask : (value + mask) & ~mask;
+}
+
+void *loom_memory_zeroed(size_t count, size_t item_nbytes)
+{
+    size_t nbytes;
+    /* calloc checks the product too, but AddressSanitizer's ends the program when it does not fit. */
+    if (loom_fault_hit(LOOM_FAULT_MALLOC) || !loom_memory_mul(count, item_nbytes, &nbytes)) return NULL;
+    return calloc(nbytes ? nbytes : 1, 1); /* calloc(0, n) may be NULL, which here means failure */
+}
+
+void *loom_memory_grow(void *block, size_t count, size_t item_nbytes)
+{
+    size_t nbytes;
+    if (loom_fault_hit(LOOM_FAULT_MALLOC) || !loom_memory_mul(count, item_nbytes, &nbytes)) return NULL;
+    return realloc(block, nbytes ? nbytes : 1); /* realloc(block, 0) would free the block */
+}
+
+void *loom_memory_aligned(size_t alignment, size_t nbytes)
+{
+    void *block = NULL;
+    size_t least = alignment < sizeof(void *) ? sizeof(void *) : alignment;
+    if (loom_fault_hit(LOOM_FAULT_MALLOC)) return NULL;
+    return posix_memalign(&block, least, nbytes ? nbytes : 1) == 0 ? block : NULL;
+}
+
+char *loom_memory_text(const char *text)
+{
+    if (!text || loom_fault_hit(LOOM_FAULT_MALLOC)) return NULL;
+    return strdup(text);
+}
