@@ -45,6 +45,7 @@
 #ifndef PARLOOM_H
 #define PARLOOM_H
 
+#include <parloom/array.h>
 #include <parloom/options.h>
 #include <parloom/status.h>
 #include <parloom/version.h>

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * dump.c - store arrays as .npy, and load or map them.
+ *
+ * Promise    a dump is whole or not there: the old file keeps its name until the new one is complete. What NumPy would
+ *            have written for the same array is written byte by byte.
+ *            A load trusts nothing: sizes are checked against the file before memory is asked for.
+ * Loading    without a mode: into parloom's shared memory, so that workers get it without a copy, in this machine's
+ *            byte order. With a mode: mapped; W is RW, since loading never truncates.
+ * Threads    any. Blocks on the file system only.
+ */
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/status.h"
+#include "shm/array.h"
+#include "shm/mapping.h"
+#include "shm/npy.h"
+#include "shm/replacement.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#define PIECE_NBYTES ((size_t)1 << 20) /* what is gathered before it is written */
+
+/* -------------------------------------------------------------------------- dump */
+
+static parloom_status refuse_compression(const char *path, const char *codec, parloom_error *error)
+{
+    static const char *const ENDINGS[] = { ".gz", ".zst", ".bz2", ".xz", ".lzma", ".lz4", ".z", ".npz" };
+    if (codec != NULL)
+        return loom_status_fail(error, PARLOOM_ERR_UNSUPPORTED, 0,
+                                "codec \"%.64s\" for %.400s: compression comes with a later release, give NULL", codec,
+                                path);
+    size_t length = strlen(path);
+    for (size_t k = 0; k < sizeof ENDINGS / sizeof ENDINGS[0]; k++) {
+        size_t ending = strlen(ENDINGS[k]);
+        if (length > ending && strcasecmp(path + length - ending, ENDINGS[k]) == 0)
+            return loom_status_fail(error, PARLOOM_ERR_UNSUPPORTED, 0,
+                                    "%.400s asks for compression by its ending, which comes with a later release: name "
+                                    "it .npy",
+                                    path);
+    }
+    return PARLOOM_OK;
+}
+
+/* Items that lie with gaps or in another order: collected piece by piece, so that no second array is needed. */
+static int write_gathered(int fd, const parloom_array *array, uint64_t offset)
+{
+    size_t item_nbytes = array->item_nbytes;
+    size_t count = loom_array_count(array);
+    size_t step = item_nbytes < PIECE_NBYTES ? PIECE_NBYTES / item_nbytes : 1;
+    char *piece = loom_memory_aligned(64, step * item_nbytes);
+    int failed = piece == NULL ? ENOMEM : 0;
+    for (size_t first = 0; first < count && failed == 0; first += step) {
+        size_t items = count - first < step ? count - first : step;
+        loom_array_gather(array, first, items, piece);
+        failed = loom_file_write_all(fd, piece, items * item_nbytes, offset + first * item_nbytes);
+    }
+    free(piece);
+    return failed;
+}
+
+static parloom_status write_array(int fd, const parloom_array *array, const char *path, const char *header,
+                                  size_t header_nbytes, bool is_whole, parloom_error *error)
+{
+    int failed = loom_file_write_all(fd, header, header_nbytes, 0);
+    if (failed == 0 && is_whole)
+        failed = loom_file_write_all(fd, array->data, parloom_array_nbytes(array), header_nbytes);
+    else if (failed == 0)
+        failed = write_gathered(fd, array, header_nbytes);
+    if (failed == 0) return PARLOOM_OK;
+    return loom_status_fail(error, loom_status_of_errno(failed), failed,
+                            "could not write %zu bytes of an array to %.400s: %m (what had that name before is still "
+                            "there)",
+                            parloom_array_nbytes(array), path);
+}
+
+static parloom_status dump(const parloom_array *array, const char *path, parloom_error *error)
+{
+    char header[LOOM_NPY_FORMAT_NBYTES];
+    bool is_c = loom_array_is_contiguous(array, false);
+    bool is_fortran = !is_c && loom_array_is_contiguous(array, true);
+    size_t header_nbytes = loom_npy_format(array, is_fortran, header);
+    struct loom_replacement *replacement = NULL;
+    uint64_t nbytes = (uint64_t)header_nbytes + parloom_array_nbytes(array);
+    parloom_status status = loom_replacement_begin(&replacement, path, nbytes, error);
+    if (status != PARLOOM_OK) return status;
+    status =
+        write_array(loom_replacement_fd(replacement), array, path, header, header_nbytes, is_c || is_fortran, error);
+    if (status == PARLOOM_OK) return loom_replacement_commit(replacement, error);
+    loom_replacement_abort(replacement);
+    return status;
+}
+
+parloom_status parloom_array_dump(const parloom_array *array, const char *path, const char *codec, int level,
+                                  parloom_error *error)
+{
+    const char *low = NULL;
+    size_t extent = 0;
+    (void)level; /* of a codec: without one there is nothing to set */
+    if (path == NULL) return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "no path given to dump an array to");
+    parloom_status status = loom_array_extent(array, &low, &extent, error);
+    if (status == PARLOOM_OK) status = refuse_compression(path, codec, error);
+    if (status == PARLOOM_OK) status = dump(array, path, error);
+    if (status == PARLOOM_OK) loom_status_clear(error);
+    return status;
+}
+
+/* -------------------------------------------------------------------------- load */
+
+struct source {
+    const char *path;
+    int fd;
+    uint64_t nbytes; /* of the file */
+    struct loom_npy_header header;
+};
+
+static parloom_status fail_read(const struct source *source, int failed, parloom_error *error)
+{
+    if (failed == ENODATA)
+        return loom_status_fail(error, PARLOOM_ERR_FORMAT, 0, "%.400s became shorter while it was read", source->path);
+    return loom_status_fail(error, loom_status_of_errno(failed), failed, "could not read %.400s: %m", source->path);
+}
+
+static parloom_status read_whole_header(struct source *source, size_t header_nbytes, parloom_error *error)
+{
+    if (header_nbytes > source->nbytes)
+        return loom_status_fail(error, PARLOOM_ERR_FORMAT, 0, "%.400s ends within its header of %zu bytes",
+                                source->path, header_nbytes);
+    char *text = loom_memory_zeroed(header_nbytes, 1);
+    if (text == NULL)
+        return loom_status_fail(error, PARLOOM_ERR_MEMORY, 0, "memory is short for %zu bytes of the header of %.400s",
+                                header_nbytes, source->path);
+    int failed = loom_file_read_all(source->fd, text, header_nbytes, 0);
+    parloom_status status = failed != 0 ? fail_read(source, failed, error)
+                                        : loom_npy_parse(text, header_nbytes, source->path, &source->header, error);
+    free(text);
+    return status;
+}
+
+static parloom_status read_header(struct source *source, parloom_error *error)
+{
+    unsigned char prefix[LOOM_NPY_PREFIX_NBYTES];
+    size_t prefix_nbytes = source->nbytes < sizeof prefix ? (size_t)source->nbytes : sizeof prefix;
+    size_t header_nbytes = 0;
+    int failed = loom_file_read_all(source->fd, prefix, prefix_nbytes, 0);
+    if (failed != 0) return fail_read(source, failed, error);
+    parloom_status status = loom_npy_measure(prefix, prefix_nbytes, source->path, &header_nbytes, error);
+    if (status == PARLOOM_OK) status = read_whole_header(source, header_nbytes, error);
+    if (status != PARLOOM_OK) return status;
+    const struct loom_npy_header *header = &source->header;
+    if (source->nbytes - header->payload_offset >= header->payload_nbytes) return PARLOOM_OK;
+    return loom_status_fail(error, PARLOOM_ERR_FORMAT, 0,
+                            "%.400s is cut short: its header promises %zu bytes from byte %zu on, the file has %llu in "
+                            "all",
+                            source->path, header->payload_nbytes, header->payload_offset,
+                            (unsigned long long)source->nbytes);
+}
+
+static parloom_array describe(const struct loom_npy_header *header)
+{
+    parloom_array array =
+        parloom_array_wrap_strided(NULL, header->dtype, header->item_nbytes, header->ndim, header->shape, NULL);
+    if (header->is_fortran) loom_array_set_strides(&array, true);
+    return array;
+}
+
+/* Always inline: for the usual widths the compiler then sees a byte swap, and vectorises it. */
+__attribute__((always_inline)) static inline void reverse_each(unsigned char *bytes, size_t nbytes, size_t width)
+{
+    for (size_t k = 0; k + width <= nbytes; k += width)
+        for (size_t low = 0, high = width - 1; low < high; low++, high--) {
+            unsigned char byte = bytes[k + low];
+            bytes[k + low] = bytes[k + high];
+            bytes[k + high] = byte;
+        }
+}
+
+static void swap_items(unsigned char *bytes, size_t nbytes, size_t width)
+{
+    switch (width) {
+    case 2:
+        reverse_each(bytes, nbytes, 2);
+        break;
+    case 4:
+        reverse_each(bytes, nbytes, 4);
+        break;
+    case 8:
+        reverse_each(bytes, nbytes, 8);
+        break;
+    default:
+        reverse_each(bytes, nbytes, width);
+        break;
+    }
+}
+
+static parloom_status load_copy(parloom_array *array, const struct source *source, parloom_error *error)
+{
+    const struct loom_npy_header *header = &source->header;
+    if (header->is_swapped && header->swap_nbytes == 0)
+        return loom_status_fail(error, PARLOOM_ERR_UNSUPPORTED, 0,
+                                "%.400s holds records with fields in the other byte order: convert it with NumPy's "
+                                "astype(dtype.newbyteorder('=')), or map it and swap them yourself",
+                                source->path);
+    parloom_status status = loom_array_allocate(array, false, error);
+    if (status != PARLOOM_OK) return status;
+    int failed = loom_file_read_all(source->fd, array->data, header->payload_nbytes, header->payload_offset);
+    if (failed != 0) {
+        parloom_array_release(array);
+        return fail_read(source, failed, error);
+    }
+    if (header->is_swapped) swap_items(array->data, header->payload_nbytes, header->swap_nbytes);
+    return PARLOOM_OK;
+}
+
+/* Types of our own are as aligned as their size allows, up to 16 bytes: no more can be known of them. */
+static size_t alignment_of(const struct loom_npy_header *header)
+{
+    size_t unit = header->item_nbytes;
+    if (header->dtype == PARLOOM_C64 || header->dtype == PARLOOM_C128) unit /= 2;
+    size_t lowest_bit = unit & (~unit + 1);
+    return lowest_bit < 16 ? lowest_bit : 16;
+}
+
+static parloom_status load_mapped(parloom_array *array, const struct source *source, parloom_mmap_mode mode,
+                                  parloom_error *error)
+{
+    const struct loom_npy_header *header = &source->header;
+    struct loom_mapping mapping;
+    if (header->payload_offset % alignment_of(header) != 0)
+        return loom_status_fail(error, PARLOOM_ERR_UNSUPPORTED, 0,
+                                "the items of %.400s start at byte %zu, which is not aligned to %zu: load it without a "
+                                "mode, which copies them",
+                                source->path, header->payload_offset, alignment_of(header));
+    parloom_status status = loom_mapping_create(&mapping, source->path, source->fd, mode, header->payload_offset,
+                                                header->payload_nbytes, error);
+    if (status != PARLOOM_OK) return status;
+    array->data = mapping.data;
+    array->flags |= loom_mapping_flags(mode) | (header->is_swapped ? LOOM_ARRAY_SWAPPED : 0U);
+    status = loom_array_own_mapping(array, &mapping, error);
+    if (status != PARLOOM_OK) loom_mapping_destroy(&mapping);
+    return status;
+}
+
+parloom_status parloom_array_load(parloom_array *array_out, const char *path, parloom_mmap_mode mode,
+                                  parloom_error *error)
+{
+    struct source source = { .path = path, .fd = -1 };
+    if (array_out == NULL || path == NULL)
+        return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "no %s given to load an array",
+                                path == NULL ? "path" : "array");
+    parloom_status status = loom_mapping_check_mode(mode, error);
+    if (status == PARLOOM_OK) status = loom_mapping_open_file(path, mode, &source.fd, &source.nbytes, error);
+    if (status != PARLOOM_OK) return status;
+    status = read_header(&source, error);
+    parloom_array array = describe(&source.header);
+    if (status == PARLOOM_OK && mode == PARLOOM_MMAP_UNSET)
+        status = load_copy(&array, &source, error);
+    else if (status == PARLOOM_OK)
+        status = load_mapped(&array, &source, mode, error);
+    close(source.fd);
+    if (status != PARLOOM_OK) return status;
+    *array_out = array;
+    loom_status_clear(error);
+    return PARLOOM_OK;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * npy_type.h - the words of a .npy header, and the types among them. For npy.c only.
+ *
+ * The cursor skips blanks before each word and never leaves [at, end). take_... moves on only when the word is there.
+ */
+#ifndef LOOM_SHM_NPY_TYPE_H
+#define LOOM_SHM_NPY_TYPE_H
+
+#include "shm/npy.h"
+
+enum { LOOM_NPY_TYPE_NBYTES = 32 }; /* room for the longest type that is written: |V and 20 digits */
+
+struct loom_npy_cursor {
+    const char *at;
+    const char *end;
+    const char *begin; /* of the file, for byte numbers in messages */
+    const char *name;  /* of the file */
+    parloom_error *error;
+};
+
+/* FORMAT: "expected what at byte so and so". */
+parloom_status loom_npy_refuse(const struct loom_npy_cursor *cursor, const char *expected);
+bool loom_npy_sees(struct loom_npy_cursor *cursor, char mark);
+bool loom_npy_take(struct loom_npy_cursor *cursor, char mark);
+bool loom_npy_take_word(struct loom_npy_cursor *cursor, const char *word);
+/* Decimal; false also where it does not fit. */
+bool loom_npy_take_number(struct loom_npy_cursor *cursor, size_t *number_out);
+/* A Python string; what is between its quotes, escapes left as they are. */
+bool loom_npy_take_text(struct loom_npy_cursor *cursor, const char **text_out, size_t *length_out);
+bool loom_npy_is_at_end(struct loom_npy_cursor *cursor);
+
+/* The value of descr: sets dtype, item_nbytes, is_swapped and swap_nbytes. FORMAT UNSUPPORTED. */
+parloom_status loom_npy_read_type(struct loom_npy_cursor *cursor, struct loom_npy_header *header);
+/* The type of a checked array as NumPy names it, "<f8". */
+void loom_npy_format_type(const parloom_array *array, char text[LOOM_NPY_TYPE_NBYTES]);
+
+#endif
