@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * body.c - what a body may call: fail, at, cancelled, scratch. All of them reach the worker's shift through
+ * task->internal, so a copied task serves as well.
+ */
+#include "backends/shift.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/stop.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int parloom_fail(const parloom_task *task, int code, const char *format, ...)
+{
+    struct loom_shift *shift = task->internal;
+    va_list list;
+    va_start(list, format);
+    (void)vsnprintf(shift->message, sizeof shift->message, format, list);
+    va_end(list);
+    shift->has_message = code != 0;
+    shift->message_begin = shift->task.begin;
+    return code;
+}
+
+int parloom_fail_text(const parloom_task *task, int code, const char *text)
+{
+    return parloom_fail(task, code, "%s", text == NULL ? "" : text);
+}
+
+void parloom_at(const parloom_task *task, size_t index)
+{
+    struct loom_shift *shift = task->internal;
+    /* release: results of the indices before this one; pairs with the program's read after a death */
+    loom_store_release(shift->current, ((uint64_t)index + 1) | LOOM_SHIFT_ANNOUNCED);
+}
+
+bool parloom_cancelled(const parloom_task *task)
+{
+    const struct loom_shift *shift = task->internal;
+    if (loom_stop_is_requested(shift->stop)) return true;
+    /* Where nobody else watches the clock (threads, sequential), the body that asks does. */
+    if (shift->look != NULL && shift->deadline_ns != LOOM_NEVER_NS && loom_clock_ns() >= shift->deadline_ns)
+        return true;
+    return loom_load_relaxed(shift->stop_before) == 0; /* relaxed: only the value matters */
+}
+
+/* Grown, it keeps its bytes; the part that is new is zero. */
+void *parloom_scratch(const parloom_task *task, size_t nbytes)
+{
+    struct loom_shift *shift = task->internal;
+    if (nbytes == 0) nbytes = 1;
+    if (nbytes <= shift->scratch_nbytes) return shift->scratch;
+    void *grown = loom_memory_aligned(64, loom_memory_round_up(nbytes, 64));
+    if (grown == NULL) return NULL;
+    if (shift->scratch_nbytes > 0) memcpy(grown, shift->scratch, shift->scratch_nbytes);
+    memset((char *)grown + shift->scratch_nbytes, 0, nbytes - shift->scratch_nbytes);
+    free(shift->scratch);
+    shift->scratch = grown;
+    shift->scratch_nbytes = nbytes;
+    return grown;
+}

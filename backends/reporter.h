@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * reporter.h - what a worker writes down before a signal kills it, and the sentence the program makes of it.
+ */
+#ifndef LOOM_BACKENDS_REPORTER_H
+#define LOOM_BACKENDS_REPORTER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * Lives in shared memory (one per worker; layout version 1). The worker's handler writes it, signal last (release);
+ * the program reads it after the worker's death, as data that may be rubbish.
+ */
+struct loom_crash_shared {
+    uint32_t signal_number; /* 0: nothing was reported */
+    int32_t code;           /* si_code */
+    uint64_t address;       /* si_addr */
+    uint64_t instruction;
+    uint64_t stack_pointer;
+    uint32_t was_write;
+    uint32_t address_is;    /* enum loom_crash_address, as the worker's maps say */
+    uint64_t module_offset; /* of the instruction in its module (file offset based load address) */
+    char module_path[512];  /* "" unknown */
+    char mapping[128];      /* what the maps say at the address: path, [stack], [heap], ""  */
+};
+
+enum loom_crash_address { LOOM_CRASH_UNMAPPED, LOOM_CRASH_MAPPED, LOOM_CRASH_STACK };
+
+/* In a worker: alternate stack and handlers for SEGV BUS FPE ILL ABRT TRAP SYS, only over SIG_DFL; also the sanitizer
+ * death callback where one is loaded. The record stays the caller's. */
+void loom_reporter_install(struct loom_crash_shared *record);
+
+/*
+ * In the program: " at 0x7f31c0de0010 in solve+0x2c (solve.c:88), reading private memory of the program: allocate it
+ * with parloom_alloc or pass it as an argument". signal_number as waited for; record may be empty or rubbish (checked).
+ * Tells apart: write to an in argument (the window, read-only), null pointer, private memory (mapped in this
+ * process), stack overflow (address near the stack pointer), non-canonical pointer (code 128), SIGBUS.
+ */
+void loom_reporter_describe(const struct loom_crash_shared *record, int signal_number, char *text, size_t size);
+/* "SIGSEGV"; "signal 42" for those without a name. */
+void loom_reporter_signal_name(int signal_number, char *text, size_t size);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * reporter_text.c - in the program: the sentence that tells what a dead worker wrote down.
+ *
+ * The record comes from shared memory of a process that had gone wrong: copied, ended, made printable before use.
+ */
+#include "backends/names.h"
+#include "backends/reporter.h"
+#include "shm/window.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { NULL_PAGES = 64 * 1024, CODE_KERNEL = 128 };
+
+void loom_reporter_signal_name(int signal_number, char *text, size_t size)
+{
+    const char *name = sigabbrev_np(signal_number);
+    if (name != NULL)
+        (void)snprintf(text, size, "SIG%s", name);
+    else
+        (void)snprintf(text, size, "signal %d", signal_number);
+}
+
+static void make_printable(char *text, size_t size)
+{
+    text[size - 1] = '\0';
+    for (; *text != '\0'; text++)
+        if (*text < ' ' || *text == 127) *text = '?';
+}
+
+/* Whether something is mapped at the address in this process. */
+static bool is_mapped_here(uint64_t address)
+{
+    FILE *maps = fopen("/proc/self/maps", "re");
+    char line[512];
+    bool is_found = false;
+    while (maps != NULL && !is_found && fgets(line, sizeof line, maps) != NULL) {
+        uint64_t begin, end;
+        if (sscanf(line, "%" SCNx64 "-%" SCNx64 " ", &begin, &end) == 2) is_found = address >= begin && address < end;
+    }
+    if (maps != NULL) (void)fclose(maps);
+    return is_found;
+}
+
+static bool is_in_window(uint64_t address)
+{
+    void *pointer;
+    memcpy(&pointer, &address, sizeof pointer);
+    return loom_window_contains(pointer);
+}
+
+static void explain_address(const struct loom_crash_shared *record, char *text, size_t size)
+{
+    const char *doing = record->was_write != 0 ? "writing" : "reading";
+    if (record->address == record->instruction && record->address_is != LOOM_CRASH_STACK)
+        (void)snprintf(text, size,
+                       ", calling what is no code: a function pointer that was not set, or was overwritten");
+    else if (record->code == CODE_KERNEL && record->address == 0)
+        (void)snprintf(text, size, ", using a pointer that is no address: not set, freed, or overwritten");
+    else if (record->address < NULL_PAGES)
+        (void)snprintf(text, size, ", %s through a null pointer", doing);
+    else if (record->address_is == LOOM_CRASH_STACK)
+        (void)snprintf(text, size,
+                       ", the stack overflowed: endless recursion, or local arrays too large for the stack "
+                       "(raise it with ulimit -s, or allocate them)");
+    else if (is_in_window(record->address) && record->address_is == LOOM_CRASH_MAPPED && record->was_write != 0)
+        (void)snprintf(text, size,
+                       ", writing to an in argument, which tasks may only read: pass it as inout or out, or "
+                       "set mmap_mode to c");
+    else if (is_in_window(record->address))
+        (void)snprintf(text, size, ", %s shared memory that was freed or lies beyond its end", doing);
+    else if (record->address_is == LOOM_CRASH_MAPPED)
+        (void)snprintf(text, size, ", %s memory that does not allow it%s%s", doing,
+                       record->mapping[0] != '\0' ? ": " : "", record->mapping);
+    else if (is_mapped_here(record->address))
+        (void)snprintf(text, size,
+                       ", %s private memory of the program: allocate it with parloom_alloc or pass it as an "
+                       "argument",
+                       doing);
+    else
+        (void)snprintf(text, size, ", %s memory that is not there: a pointer not set, freed, or run past its array",
+                       doing);
+}
+
+static void explain_bus(const struct loom_crash_shared *record, char *text, size_t size)
+{
+    if (record->code == BUS_ADRALN)
+        (void)snprintf(text, size, ", an access that is not aligned");
+    else
+        (void)snprintf(text, size, ", mapped bytes that are not there: the file %s was cut short, or its disk is full",
+                       record->mapping[0] != '\0' ? record->mapping : "behind the mapping");
+}
+
+static void explain_fpe(const struct loom_crash_shared *record, char *text, size_t size)
+{
+    static const struct {
+        int code;
+        const char *what;
+    } causes[] = { { FPE_INTDIV, "an integer division by zero (or of the least integer by -1)" },
+                   { FPE_INTOVF, "an integer overflow" },
+                   { FPE_FLTDIV, "a floating-point division by zero, which was set to trap" },
+                   { FPE_FLTOVF, "a floating-point overflow, which was set to trap" },
+                   { FPE_FLTUND, "a floating-point underflow, which was set to trap" },
+                   { FPE_FLTINV, "an invalid floating-point operation, which was set to trap" } };
+    text[0] = '\0';
+    for (size_t i = 0; i < sizeof causes / sizeof causes[0]; i++)
+        if (record->code == causes[i].code) (void)snprintf(text, size, ", %s", causes[i].what);
+}
+
+static void explain(const struct loom_crash_shared *record, int signal_number, char *text, size_t size)
+{
+    text[0] = '\0';
+    if (strcmp(record->mapping, "[sanitizer]") == 0)
+        (void)snprintf(text, size, ", a sanitizer ended it: its report is in the worker's standard error");
+    else if (signal_number == SIGABRT)
+        (void)snprintf(text, size,
+                       ", abort() was called: a failed assertion, an uncaught exception or a broken heap; see "
+                       "the worker's standard error");
+    else if (record->code <= 0)
+        (void)snprintf(text, size, ", sent by raise or kill");
+    else if (signal_number == SIGSEGV)
+        explain_address(record, text, size);
+    else if (signal_number == SIGBUS)
+        explain_bus(record, text, size);
+    else if (signal_number == SIGFPE)
+        explain_fpe(record, text, size);
+    else if (signal_number == SIGILL)
+        (void)snprintf(text, size,
+                       ", an instruction this processor does not have: a trap of the compiler, or code built "
+                       "for another machine");
+    else if (signal_number == SIGSYS)
+        (void)snprintf(text, size, ", a system call that a filter forbids");
+}
+
+void loom_reporter_describe(const struct loom_crash_shared *record, int signal_number, char *text, size_t size)
+{
+    struct loom_crash_shared copy;
+    memcpy(&copy, record, sizeof copy);
+    make_printable(copy.module_path, sizeof copy.module_path);
+    make_printable(copy.mapping, sizeof copy.mapping);
+    if (size > 0) text[0] = '\0';
+    if (copy.signal_number == 0 || copy.signal_number != (uint32_t)signal_number) return;
+
+    char address[32] = "", where[640] = "", why[400];
+    bool is_fault = copy.code > 0 && signal_number != SIGABRT;
+    bool has_address = is_fault && (signal_number == SIGSEGV || signal_number == SIGBUS) && copy.code != CODE_KERNEL;
+    if (has_address) (void)snprintf(address, sizeof address, " at 0x%" PRIx64, copy.address);
+    if (is_fault && copy.module_path[0] == '/') {
+        memcpy(where, " in ", 4);
+        loom_name_of_code(copy.module_path, copy.module_offset, 1, 1, where + 4, sizeof where - 4);
+    }
+    explain(&copy, signal_number, why, sizeof why);
+    (void)snprintf(text, size, "%s%s%s", address, where, why);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * threads.c - one OpenMP region over the caller's memory: same tickets, same chunks, same accounting as processes.
+ *
+ * worker_init runs once in each thread of the team before its first task: in each call, or once for a pool.
+ */
+#include "backends/local.h"
+
+#include "base/fpu.h"
+
+#include <omp.h>
+
+static void work(struct loom_local *local, struct loom_local_crew *crew, int number)
+{
+    if (local->run->inner_threads > 0) omp_set_num_threads(local->run->inner_threads); /* of this implicit task only */
+    loom_fpu_write(local->run->fp_control);     /* a thread of the pool has what the caller had when it was made */
+    (void)loom_local_init(local, crew, number); /* if not, nothing is started any more: the worker tells so */
+    loom_local_work(local, number, number == 0);
+}
+
+static void work_as_team(struct loom_local *local, struct loom_local_crew *crew)
+{
+    const struct loom_run *run = local->run;
+#pragma omp parallel num_threads(run->n_jobs) default(none) shared(local, crew, run)
+    {
+        int team = omp_get_num_threads();
+        /* A smaller team than asked for (a thread limit, a nested region) does the seats of the missing too. */
+        for (int number = omp_get_thread_num(); number < run->n_jobs; number += team) work(local, crew, number);
+    }
+}
+
+static parloom_status run_threads(void *workers, const struct loom_run *run, parloom_error *error)
+{
+    return loom_local_run(workers, run, work_as_team, error);
+}
+
+const struct loom_backend loom_backend_threads = { .name = "threads",
+                                                   .memory = LOOM_MEMORY_SAME,
+                                                   .open = loom_local_open,
+                                                   .close = loom_local_close,
+                                                   .run = run_threads };

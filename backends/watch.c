@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * watch.c - the limits of a call while it runs: its deadline, its stop, and the time of its tasks (see watch.h).
+ *
+ * A task's clock starts when its desk is first seen saying so: generous by one look, never short.
+ */
+#include "backends/watch.h"
+
+#include "backends/shift.h"
+#include "base/clock.h"
+#include "base/process.h"
+#include "base/stop.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#define LIMIT_LOOK_LEAST_NS UINT64_C(1000000)
+#define LIMIT_LOOK_MOST_NS  UINT64_C(10000000)
+#define STOP_MOST_NS        UINT64_C(100000000) /* stopping takes microseconds; in an uninterruptible sleep it waits */
+#define ANY_TASK            UINT64_MAX
+
+/* Whether the worker still does what it is to be killed for: current as it was seen, or anything of this call. */
+static bool is_guilty(const struct loom_dispatch *dispatch, int seat, uint64_t current)
+{
+    uint64_t now =
+        loom_load_acquire(&loom_dispatch_desk(dispatch, seat)->current); /* acquire: it is stopped, or wrote on */
+    return loom_dispatch_is_in(dispatch, seat) && (current == ANY_TASK || now == current);
+}
+
+/*
+ * A death takes a moment to arrive, and a worker that was just late may be in the next task, or in another call, by
+ * then: it is stopped first, looked at again, and goes on if it has come out of what it was to be killed for. Workers
+ * that inherit serve one call only and are killed without a detour: as the program's children they would tell it.
+ */
+static bool is_caught(const struct loom_dispatch *dispatch, int seat, uint64_t current)
+{
+    const struct loom_crew_seat *mine = &dispatch->crew->seats[seat];
+    int pidfd = mine->pid > 0 && !dispatch->crew->ops->inherits ? loom_process_pidfd(mine->pid) : -1;
+    if (pidfd < 0) return is_guilty(dispatch, seat, current);
+    (void)loom_process_stop(mine->pid, pidfd, STOP_MOST_NS);
+    bool is_it = is_guilty(dispatch, seat, current);
+    if (!is_it) (void)loom_process_signal(pidfd, SIGCONT);
+    (void)close(pidfd);
+    return is_it;
+}
+
+static void kill_seat(struct loom_dispatch *dispatch, int seat, uint64_t current)
+{
+    struct loom_crew_seat *mine = &dispatch->crew->seats[seat];
+    if (mine->state == LOOM_CREW_EMPTY || mine->is_killed || !is_caught(dispatch, seat, current)) return;
+    mine->is_killed = true;
+    dispatch->crew->ops->kill(dispatch->crew, (uint32_t)seat, mine->generation);
+}
+
+static void watch_deadline(struct loom_dispatch *dispatch, uint64_t now)
+{
+    if (now < dispatch->run->deadline_ns || dispatch->is_timed_out) return;
+    dispatch->is_timed_out = true;
+    loom_shift_lower(&loom_dispatch_slot(dispatch)->stop_before, 0);
+    for (int seat = 0; seat < dispatch->run->n_jobs; seat++)
+        if (loom_dispatch_is_in(dispatch, seat)) kill_seat(dispatch, seat, ANY_TASK);
+}
+
+static void watch_stop(struct loom_dispatch *dispatch)
+{
+    if (dispatch->is_cancelled || !loom_stop_is_requested(dispatch->run->stop)) return;
+    dispatch->is_cancelled = true;
+    loom_shift_lower(&loom_dispatch_slot(dispatch)->stop_before, 0);
+}
+
+/* A worker whose desk says the same since the limit is killed; the clock starts when the program first sees it. */
+static void watch_tasks(struct loom_dispatch *dispatch, uint64_t now)
+{
+    if (dispatch->run->task_timeout_ns == 0) return;
+    for (int seat = 0; seat < dispatch->run->n_jobs; seat++) {
+        uint64_t current =
+            loom_load_relaxed(&loom_dispatch_desk(dispatch, seat)->current); /* relaxed: only the value matters */
+        bool is_running = loom_dispatch_is_in(dispatch, seat) && current != 0 && !(current & LOOM_SHIFT_FINISHED);
+        struct loom_crew_watch *seen = &dispatch->crew->seats[seat].watched[dispatch->slot];
+        if (!is_running || seen->call != dispatch->call || seen->current != current) {
+            seen->call = is_running ? dispatch->call : 0;
+            seen->current = current;
+            seen->since_ns = now;
+        } else if (now - seen->since_ns >= dispatch->run->task_timeout_ns) {
+            kill_seat(dispatch, seat, current);
+        }
+    }
+}
+
+static uint64_t limit_look_ns(const struct loom_run *run)
+{
+    uint64_t period = run->task_timeout_ns / 10;
+    if (period < LIMIT_LOOK_LEAST_NS) return LIMIT_LOOK_LEAST_NS;
+    return period > LIMIT_LOOK_MOST_NS ? LIMIT_LOOK_MOST_NS : period;
+}
+
+uint64_t loom_watch_next(const struct loom_dispatch *dispatch, uint64_t now, uint64_t next_watch)
+{
+    const struct loom_run *run = dispatch->run;
+    uint64_t next = dispatch->is_timed_out ? LOOM_NEVER_NS : run->deadline_ns;
+    if (run->stop != NULL && !dispatch->is_cancelled && now + LOOM_WATCH_STOP_NS < next)
+        next = now + LOOM_WATCH_STOP_NS;
+    if (run->task_timeout_ns > 0 && now + limit_look_ns(run) < next) next = now + limit_look_ns(run);
+    if (run->watch != NULL && next_watch < next) next = next_watch;
+    return next;
+}
+
+void loom_watch_limits(struct loom_dispatch *dispatch, uint64_t now)
+{
+    watch_deadline(dispatch, now);
+    watch_stop(dispatch);
+    watch_tasks(dispatch, now);
+}

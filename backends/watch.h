@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* watch.h - the limits of a call while it runs, looked at by the thread that waits for it. Under the crew's lock. */
+#ifndef LOOM_BACKENDS_WATCH_H
+#define LOOM_BACKENDS_WATCH_H
+
+#include "backends/dispatch.h"
+
+#define LOOM_WATCH_STOP_NS \
+    UINT64_C(5000000) /* how often a stop is looked at: nothing wakes poll when it is cancelled */
+
+/* Stops the call where its deadline has passed or its stop was requested, and kills workers whose task is over its
+ * limit. */
+void loom_watch_limits(struct loom_dispatch *dispatch, uint64_t now);
+/* When to look again, also for progress at next_watch. */
+uint64_t loom_watch_next(const struct loom_dispatch *dispatch, uint64_t now, uint64_t next_watch);
+
+#endif

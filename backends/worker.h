@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* worker.h - the main loop of a worker process, for workers of the supervisor and for those forked by the caller. */
+#ifndef LOOM_BACKENDS_WORKER_H
+#define LOOM_BACKENDS_WORKER_H
+
+#include "backends/supervisor.h"
+#include "shm/segment.h"
+
+/* fetch NULL: everything was inherited. Never returns. */
+__attribute__((noreturn)) void loom_worker_serve(const struct loom_worker_post *post, loom_segment_fetch fetch,
+                                                 void *fetch_state);
+
+#endif
