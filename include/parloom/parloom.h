@@ -48,6 +48,7 @@
 #include <parloom/array.h>
 #include <parloom/options.h>
 #include <parloom/parallel.h>
+#include <parloom/pool.h>
 #include <parloom/status.h>
 #include <parloom/version.h>
 

@@ -26,7 +26,6 @@
 #pragma weak parloom_free
 #pragma weak parloom_shutdown
 extern "C" {
-void parloom_shutdown(bool kill);
 void loom_supervisor_end(void) __attribute__((weak));
 void loom_segment_trim(void) __attribute__((weak));
 size_t loom_segment_live_count(void) __attribute__((weak));

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* call.h - the life of a call: check, plan, stage, run, settle, report. */
+#ifndef LOOM_CORE_CALL_H
+#define LOOM_CORE_CALL_H
+
+#include "core/arguments.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+parloom_status loom_call_make(const struct loom_request *request, const parloom_options *options, parloom_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * overlaps.c - refuses arguments that would mean one thing on threads and another in processes.
+ *
+ * A private range that is written (out, inout, the data of a reduction) overlaps nothing else, unless both are out or
+ * inout: a task on threads would see what others write, one in a process its own copy. Looked for on every backend, so
+ * that a program that was tried on one runs on the others.
+ */
+#include "core/arguments.h"
+
+#include "base/memory.h"
+#include "base/status.h"
+#include "core/argument_kinds.h"
+#include "shm/segment.h"
+
+#include <stdlib.h>
+
+enum use { READ, WRITTEN, REDUCED, USES };
+
+static const char *const use_text[USES] = { "read", "written", "a reduction" };
+
+struct extent {
+    const char *low, *high;
+    enum use use;
+};
+
+static enum use use_of(const parloom_arg *arg, const struct loom_spill_range *range)
+{
+    if (loom_kind_direction(arg) == LOOM_KIND_REDUCE) return REDUCED;
+    return range->written ? WRITTEN : READ;
+}
+
+static bool collide(enum use a, enum use b)
+{
+    return a != b || a == REDUCED;
+}
+
+static int by_address(const void *left, const void *right)
+{
+    const struct extent *a = left, *b = right;
+    return (a->low > b->low) - (a->low < b->low);
+}
+
+/* The private ranges of the call; how many. */
+static size_t gather(const struct loom_arguments *arguments, struct extent *extents, bool *is_any_written)
+{
+    size_t count = 0, k = 0;
+    for (size_t i = 0; i < arguments->n_works; i++) {
+        const parloom_call *call = &arguments->request->calls[i];
+        for (size_t j = 0; j < call->n_args; j++, k++) {
+            const struct loom_spill_range *range = &arguments->ranges[k];
+            const char *low = range->data;
+            if (range->nbytes == 0 || loom_segment_of(low) != NULL) continue;
+            enum use use = use_of(&call->args[j], range);
+            if (use != READ) *is_any_written = true;
+            extents[count++] = (struct extent){ low, low + range->nbytes, use };
+        }
+    }
+    return count;
+}
+
+static parloom_status refuse(const struct extent *a, const struct extent *b, parloom_error *error)
+{
+    return loom_status_fail(error, PARLOOM_ERR_INVALID, 0,
+                            "%zu bytes at %p are %s and %zu bytes at %p are %s, and they overlap: what a task reads "
+                            "there would depend on the backend; pass both as inout, or copy one",
+                            (size_t)(a->high - a->low), (const void *)a->low, use_text[a->use],
+                            (size_t)(b->high - b->low), (const void *)b->low, use_text[b->use]);
+}
+
+/* In order of address, a range overlaps one before it if it begins before the furthest end of those. */
+static parloom_status sweep(struct extent *extents, size_t count, parloom_error *error)
+{
+    const struct extent *furthest[USES] = { NULL, NULL, NULL };
+    qsort(extents, count, sizeof *extents, by_address);
+    for (size_t k = 0; k < count; k++) {
+        const struct extent *now = &extents[k];
+        for (int use = READ; use < USES; use++) {
+            const struct extent *before = furthest[use];
+            if (before != NULL && now->low < before->high && collide(now->use, (enum use)use))
+                return refuse(before, now, error);
+        }
+        if (furthest[now->use] == NULL || now->high > furthest[now->use]->high) furthest[now->use] = now;
+    }
+    return PARLOOM_OK;
+}
+
+parloom_status loom_arguments_check_overlaps(const struct loom_arguments *arguments, parloom_error *error)
+{
+    bool is_any_written = false;
+    struct extent few[16];
+    struct extent *extents = few;
+    if (arguments->n_all < 2) return PARLOOM_OK;
+    if (arguments->n_all > sizeof few / sizeof *few) extents = loom_memory_zeroed(arguments->n_all, sizeof *extents);
+    if (extents == NULL)
+        return loom_status_fail(error, PARLOOM_ERR_MEMORY, 0, "no memory to compare %zu arguments", arguments->n_all);
+    size_t count = gather(arguments, extents, &is_any_written);
+    parloom_status status = is_any_written ? sweep(extents, count, error) : PARLOOM_OK;
+    if (extents != few) free(extents);
+    return status;
+}

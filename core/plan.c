@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * plan.c - choose backend and number of workers (see plan.h).
+ *
+ * Backend     require wins over everything but a backend the call itself names against it (refused); then call, pool,
+ *             scope, default, environment; then prefer; then processes. Nested: below a task threads, below that
+ *             sequential, unless one was named.
+ * One job     runs in the caller, for debugging; not where isolation is required, where a limit or a retry needs a
+ *             worker, or where "all cores" happen to be one.
+ */
+#include "core/plan.h"
+
+#include "backends/shift.h"
+#include "base/options.h"
+#include "base/status.h"
+#include "base/topology.h"
+#include "core/pool.h"
+#include "core/scope.h"
+#include "shm/segment.h"
+
+#include <string.h>
+
+enum { MOST_BLOCKS = 128, MOST_LEVELS = 10 };
+
+static bool is_same_name(const char *a, const char *b)
+{
+    return a == NULL || b == NULL || strcmp(a, b) == 0;
+}
+
+static bool shares_memory(const char *name)
+{
+    const struct loom_backend *backend = loom_backend_find(name);
+    return backend != NULL && backend->memory == LOOM_MEMORY_SAME;
+}
+
+/* ------------------------------------------------------------------- pools */
+
+static parloom_status check_pool(const parloom_options *given, const parloom_pool *pool, parloom_error *error)
+{
+    const parloom_options *kept = loom_pool_options(pool);
+    const char *what = NULL;
+    if (!is_same_name(given->backend, loom_pool_backend(pool)->name) && !is_same_name(given->backend, kept->backend))
+        what = "backend";
+    if (given->n_jobs != 0 && loom_topology_effective_jobs(given->n_jobs) != loom_pool_n_jobs(pool)) what = "n_jobs";
+    if (given->worker_init != NULL && given->worker_init != kept->worker_init) what = "worker_init";
+    if (what == NULL) return PARLOOM_OK;
+    return loom_status_fail(error, PARLOOM_ERR_INVALID, 0,
+                            "%s differs from that of the pool: leave it unset, or open a pool with it", what);
+}
+
+static bool gives_required(const parloom_pool *pool, const parloom_options *given, parloom_require around)
+{
+    parloom_require require = given->require;
+    if (require == PARLOOM_REQUIRE_UNSET) require = loom_pool_options(pool)->require;
+    if (require == PARLOOM_REQUIRE_UNSET) require = around;
+    bool is_shared = loom_pool_backend(pool)->memory == LOOM_MEMORY_SAME;
+    return require == PARLOOM_REQUIRE_UNSET || is_shared == (require == PARLOOM_REQUIRE_SHAREDMEM);
+}
+
+/* Its workers have run the pool's worker_init, or none. */
+static parloom_status fill_on_pool(struct loom_plan *plan, parloom_error *error)
+{
+    const parloom_options *kept = loom_pool_options(plan->pool);
+    loom_options_fill_unset(&plan->options, kept);
+    parloom_status status = loom_scope_fill(&plan->options, error);
+    plan->options.worker_init = kept->worker_init;
+    plan->options.worker_init_state = kept->worker_init_state;
+    plan->options.worker_init_state_nbytes = kept->worker_init_state_nbytes;
+    return status;
+}
+
+/* The call's own pool must fit; one of a scope is used only where it does. */
+static parloom_status choose_pool(struct loom_plan *plan, const parloom_options *given, bool is_pool,
+                                  parloom_error *error)
+{
+    parloom_options outside = *given;
+    plan->pool = given->pool;
+    if (plan->pool != NULL) {
+        parloom_status status = check_pool(given, plan->pool, error);
+        return status == PARLOOM_OK ? fill_on_pool(plan, error) : status;
+    }
+    parloom_status status = loom_scope_fill(&outside, error);
+    if (status != PARLOOM_OK) return status;
+    if (!is_pool && outside.pool != NULL && check_pool(given, outside.pool, NULL) == PARLOOM_OK &&
+        gives_required(outside.pool, given, outside.require)) {
+        plan->pool = outside.pool;
+        return fill_on_pool(plan, error);
+    }
+    return loom_scope_fill(&plan->options, error);
+}
+
+/* ----------------------------------------------------------------- backend */
+
+static const char *nested_default(void)
+{
+    int level = loom_shift_level();
+    if (level == 0) return "processes";
+    return level == 1 ? "threads" : "sequential";
+}
+
+static const char *preferred(const parloom_options *options)
+{
+    if (options->prefer == PARLOOM_PREFER_THREADS) return "threads";
+    if (options->prefer == PARLOOM_PREFER_PROCESSES && loom_shift_level() == 0) return "processes";
+    return nested_default();
+}
+
+/* What is required, wherever it was said, against what the call itself names. */
+static parloom_status check_required(const parloom_options *given, parloom_require require, parloom_error *error)
+{
+    if (require == PARLOOM_REQUIRE_UNSET) return PARLOOM_OK;
+    bool wants_shared = require == PARLOOM_REQUIRE_SHAREDMEM;
+    const char *wanted = wants_shared ? "sharedmem" : "isolation", *fits = wants_shared ? "threads" : "processes";
+    if (given->backend != NULL && loom_backend_find(given->backend) != NULL &&
+        shares_memory(given->backend) != wants_shared)
+        return loom_status_fail(
+            error, PARLOOM_ERR_INVALID, 0,
+            "backend \"%s\" cannot give what require \"%s\" asks for; leave it unset, or use \"%s\"", given->backend,
+            wanted, fits);
+    if (given->require == PARLOOM_REQUIRE_UNSET) return PARLOOM_OK; /* a hint of the call gives way */
+    if (wants_shared ? given->prefer == PARLOOM_PREFER_PROCESSES : given->prefer == PARLOOM_PREFER_THREADS)
+        return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "prefer and require \"%s\" contradict each other",
+                                wanted);
+    return PARLOOM_OK;
+}
+
+/* base/ cannot say it when it reads the variable: backends are not its business. */
+static bool is_of_environment(const char *name)
+{
+    const parloom_options *environment;
+    parloom_error error;
+    return loom_options_environment(&environment, &error) == PARLOOM_OK && environment->backend == name;
+}
+
+static parloom_status choose_backend(struct loom_plan *plan, const parloom_options *given, parloom_error *error)
+{
+    const char *name = plan->pool != NULL ? loom_pool_backend(plan->pool)->name : plan->options.backend;
+    bool wants_shared = plan->options.require == PARLOOM_REQUIRE_SHAREDMEM;
+    bool wants_isolation = plan->options.require == PARLOOM_REQUIRE_ISOLATION;
+    parloom_status status = check_required(given, plan->options.require, error);
+    if (status != PARLOOM_OK) return status;
+    if (name == NULL) name = preferred(&plan->options);
+    if (wants_shared && !shares_memory(name)) name = "threads";
+    if (wants_isolation && shares_memory(name)) name = "processes";
+    plan->backend = loom_backend_find(name);
+    if (plan->backend == NULL)
+        return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "%s \"%s\" is not known: there are %s",
+                                is_of_environment(name) ? "PARLOOM_BACKEND" : "backend", name, loom_backend_names());
+    if (plan->pool == NULL || plan->backend == loom_pool_backend(plan->pool)) return PARLOOM_OK;
+    return loom_status_fail(error, PARLOOM_ERR_INVALID, 0,
+                            "the pool's backend \"%s\" does not give what require asks for",
+                            loom_pool_backend(plan->pool)->name);
+}
+
+/* Those of a scope or the environment are for the backend they were meant for: with another one they mean nothing. */
+static parloom_status read_params(struct loom_plan *plan, const parloom_options *given, parloom_error *error)
+{
+    const char *params = plan->options.backend_params;
+    if (params == NULL) return PARLOOM_OK;
+    if (plan->backend->takes_params != NULL && plan->backend->takes_params(params)) {
+        plan->params = params;
+        return PARLOOM_OK;
+    }
+    if (given->backend_params == NULL) return PARLOOM_OK;
+    return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "backend_params \"%s\" mean nothing to the backend \"%s\"",
+                            params, plan->backend->name);
+}
+
+/* A folder that is not there is a mistake on every backend, also where nothing happens to be spilled. */
+static parloom_status check_folder(const parloom_options *options, parloom_error *error)
+{
+    return options->temp_folder != NULL ? loom_segment_check_folder(options->temp_folder, error) : PARLOOM_OK;
+}
+
+/* -------------------------------------------------------------------- jobs */
+
+static bool needs_worker(const struct loom_plan *plan)
+{
+    const parloom_options *options = &plan->options;
+    return options->require == PARLOOM_REQUIRE_ISOLATION || options->task_timeout > 0 || options->timeout > 0 ||
+           options->retries > 0 || options->n_jobs < 0;
+}
+
+static parloom_status choose_jobs(struct loom_plan *plan, parloom_error *error)
+{
+    plan->n_jobs =
+        plan->pool != NULL ? loom_pool_n_jobs(plan->pool) : loom_topology_effective_jobs(plan->options.n_jobs);
+    if (plan->options.task_timeout > 0 && !plan->backend->can_kill)
+        return loom_status_fail(error, PARLOOM_ERR_UNSUPPORTED, 0,
+                                "task_timeout is %g s, and the backend \"%s\" cannot end a task that runs: use "
+                                "processes or fork, or timeout for the whole call",
+                                plan->options.task_timeout, plan->backend->name);
+    const struct loom_backend *caller = loom_backend_find("sequential");
+    plan->chosen = plan->backend;
+    if (plan->backend == caller) plan->n_jobs = 1;
+    if (plan->n_jobs == 1 && !(plan->backend->can_kill && needs_worker(plan))) plan->backend = caller;
+    if (loom_shift_level() > MOST_LEVELS)
+        return loom_status_fail(error, PARLOOM_ERR_LIMIT, 0, "calls are nested %d deep: at most %d", loom_shift_level(),
+                                MOST_LEVELS);
+    return PARLOOM_OK;
+}
+
+/* is_pool: for a pool to be opened, which does not run on the pool of a scope. */
+static parloom_status make(struct loom_plan *plan, const parloom_options *given, bool is_pool, parloom_error *error)
+{
+    parloom_options options;
+    memset(plan, 0, sizeof *plan);
+    parloom_status status = loom_options_read(given, &options, error);
+    if (status != PARLOOM_OK) return status;
+    plan->options = options;
+    status = choose_pool(plan, &options, is_pool, error);
+    if (status == PARLOOM_OK) status = choose_backend(plan, &options, error);
+    if (status == PARLOOM_OK) status = read_params(plan, &options, error);
+    if (status == PARLOOM_OK) status = check_folder(&plan->options, error);
+    if (status == PARLOOM_OK) status = choose_jobs(plan, error);
+    return status;
+}
+
+parloom_status loom_plan_make(struct loom_plan *plan, const parloom_options *given, parloom_error *error)
+{
+    return make(plan, given, false, error);
+}
+
+parloom_status loom_plan_make_pool(struct loom_plan *plan, const parloom_options *given, parloom_error *error)
+{
+    return make(plan, given, true, error);
+}
+
+size_t loom_plan_block_size(size_t n, size_t batch_size)
+{
+    size_t batch = batch_size > 0 ? batch_size : 1;
+    size_t batches = n / batch + (n % batch != 0);
+    return batch * (batches / MOST_BLOCKS + (batches % MOST_BLOCKS != 0));
+}
+
+int parloom_effective_n_jobs(int n_jobs)
+{
+    struct loom_plan plan;
+    parloom_error error; /* a call made now would say it */
+    if (n_jobs == 0 && loom_plan_make(&plan, NULL, &error) == PARLOOM_OK) return plan.n_jobs;
+    return loom_topology_effective_jobs(n_jobs);
+}

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * test_layout.cc - sizes and offsets of public structs on 64-bit Linux, and values of public enums. Programs compiled
+ * earlier, and bindings of other languages, rely on them: a change here is a new SONAME.
+ */
+#include <parloom/parloom.h>
+
+#include <gtest/gtest.h>
+
+#include <cstddef>
+
+TEST(Layout, OfErrorIsWhatOtherLanguagesMirror)
+{
+    EXPECT_EQ(sizeof(parloom_error), 1112u);
+    EXPECT_EQ(offsetof(parloom_error, status), 0u);
+    EXPECT_EQ(offsetof(parloom_error, code), 4u);
+    EXPECT_EQ(offsetof(parloom_error, sys_errno), 8u);
+    EXPECT_EQ(offsetof(parloom_error, signal), 12u);
+    EXPECT_EQ(offsetof(parloom_error, worker), 16u);
+    EXPECT_EQ(offsetof(parloom_error, pid), 20u);
+    EXPECT_EQ(offsetof(parloom_error, attempt), 24u);
+    EXPECT_EQ(offsetof(parloom_error, task), 32u);
+    EXPECT_EQ(offsetof(parloom_error, address), 40u);
+    EXPECT_EQ(offsetof(parloom_error, peak_nbytes), 48u);
+    EXPECT_EQ(offsetof(parloom_error, reserved), 56u);
+    EXPECT_EQ(offsetof(parloom_error, message), 88u);
+}
+
+TEST(Layout, OfStopIsWhatOtherLanguagesMirror)
+{
+    EXPECT_EQ(sizeof(parloom_stop), 32u);
+    EXPECT_EQ(offsetof(parloom_stop, requested), 0u);
+    EXPECT_EQ(offsetof(parloom_stop, reserved), 4u);
+}
+
+TEST(Layout, OfReportIsWhatOtherLanguagesMirror)
+{
+    EXPECT_EQ(sizeof(parloom_report), 200u);
+    EXPECT_EQ(offsetof(parloom_report, struct_size), 0u);
+    EXPECT_EQ(offsetof(parloom_report, tasks), 8u);
+    EXPECT_EQ(offsetof(parloom_report, ok), 16u);
+    EXPECT_EQ(offsetof(parloom_report, failed), 24u);
+    EXPECT_EQ(offsetof(parloom_report, crashed), 32u);
+    EXPECT_EQ(offsetof(parloom_report, exited), 40u);
+    EXPECT_EQ(offsetof(parloom_report, timed_out), 48u);
+    EXPECT_EQ(offsetof(parloom_report, cancelled), 56u);
+    EXPECT_EQ(offsetof(parloom_report, retried), 64u);
+    EXPECT_EQ(offsetof(parloom_report, inline_nbytes), 72u);
+    EXPECT_EQ(offsetof(parloom_report, spilled_nbytes), 80u);
+    EXPECT_EQ(offsetof(parloom_report, returned_nbytes), 88u);
+    EXPECT_EQ(offsetof(parloom_report, seconds), 96u);
+    EXPECT_EQ(offsetof(parloom_report, cpu_seconds), 104u);
+    EXPECT_EQ(offsetof(parloom_report, n_jobs), 112u);
+    EXPECT_EQ(offsetof(parloom_report, workers_started), 116u);
+    EXPECT_EQ(offsetof(parloom_report, workers_lost), 120u);
+    EXPECT_EQ(offsetof(parloom_report, backend), 128u);
+    EXPECT_EQ(offsetof(parloom_report, spilled_to), 136u);
+}
+
+TEST(Layout, OfOptionsIsWhatOtherLanguagesMirror)
+{
+    EXPECT_EQ(sizeof(parloom_options), 216u);
+    EXPECT_EQ(offsetof(parloom_options, struct_size), 0u);
+    EXPECT_EQ(offsetof(parloom_options, n_jobs), 8u);
+    EXPECT_EQ(offsetof(parloom_options, backend), 16u);
+    EXPECT_EQ(offsetof(parloom_options, backend_params), 24u);
+    EXPECT_EQ(offsetof(parloom_options, pool), 32u);
+    EXPECT_EQ(offsetof(parloom_options, prefer), 40u);
+    EXPECT_EQ(offsetof(parloom_options, require), 44u);
+    EXPECT_EQ(offsetof(parloom_options, max_nbytes), 48u);
+    EXPECT_EQ(offsetof(parloom_options, mmap_mode), 56u);
+    EXPECT_EQ(offsetof(parloom_options, temp_folder), 64u);
+    EXPECT_EQ(offsetof(parloom_options, pre_dispatch), 72u);
+    EXPECT_EQ(offsetof(parloom_options, batch_size), 80u);
+    EXPECT_EQ(offsetof(parloom_options, schedule), 88u);
+    EXPECT_EQ(offsetof(parloom_options, task_timeout), 96u);
+    EXPECT_EQ(offsetof(parloom_options, timeout), 104u);
+    EXPECT_EQ(offsetof(parloom_options, on_error), 112u);
+    EXPECT_EQ(offsetof(parloom_options, retries), 116u);
+    EXPECT_EQ(offsetof(parloom_options, statuses), 120u);
+    EXPECT_EQ(offsetof(parloom_options, n_statuses), 128u);
+    EXPECT_EQ(offsetof(parloom_options, errors), 136u);
+    EXPECT_EQ(offsetof(parloom_options, n_errors), 144u);
+    EXPECT_EQ(offsetof(parloom_options, report), 152u);
+    EXPECT_EQ(offsetof(parloom_options, progress), 160u);
+    EXPECT_EQ(offsetof(parloom_options, progress_state), 168u);
+    EXPECT_EQ(offsetof(parloom_options, stop), 176u);
+    EXPECT_EQ(offsetof(parloom_options, verbose), 184u);
+    EXPECT_EQ(offsetof(parloom_options, inner_max_num_threads), 188u);
+    EXPECT_EQ(offsetof(parloom_options, worker_init), 192u);
+    EXPECT_EQ(offsetof(parloom_options, worker_init_state), 200u);
+    EXPECT_EQ(offsetof(parloom_options, worker_init_state_nbytes), 208u);
+}
+
+TEST(Layout, OfArrayIsWhatOtherLanguagesMirror)
+{
+    EXPECT_EQ(sizeof(parloom_array), 184u);
+    EXPECT_EQ(offsetof(parloom_array, data), 0u);
+    EXPECT_EQ(offsetof(parloom_array, dtype), 8u);
+    EXPECT_EQ(offsetof(parloom_array, ndim), 12u);
+    EXPECT_EQ(offsetof(parloom_array, shape), 16u);
+    EXPECT_EQ(offsetof(parloom_array, strides), 80u);
+    EXPECT_EQ(offsetof(parloom_array, item_nbytes), 144u);
+    EXPECT_EQ(offsetof(parloom_array, flags), 152u);
+    EXPECT_EQ(offsetof(parloom_array, owner), 160u);
+    EXPECT_EQ(offsetof(parloom_array, reserved), 168u);
+}
+
+TEST(Layout, OfTaskIsWhatOtherLanguagesMirror)
+{
+    EXPECT_EQ(sizeof(parloom_task), 64u);
+    EXPECT_EQ(offsetof(parloom_task, index), 0u);
+    EXPECT_EQ(offsetof(parloom_task, begin), 8u);
+    EXPECT_EQ(offsetof(parloom_task, end), 16u);
+    EXPECT_EQ(offsetof(parloom_task, count), 24u);
+    EXPECT_EQ(offsetof(parloom_task, worker), 32u);
+    EXPECT_EQ(offsetof(parloom_task, n_jobs), 36u);
+    EXPECT_EQ(offsetof(parloom_task, attempt), 40u);
+    EXPECT_EQ(offsetof(parloom_task, level), 44u);
+    EXPECT_EQ(offsetof(parloom_task, backend), 48u);
+    EXPECT_EQ(offsetof(parloom_task, internal), 56u);
+}
+
+TEST(Layout, OfArgIsWhatOtherLanguagesMirror)
+{
+    EXPECT_EQ(sizeof(parloom_arg), 48u);
+    EXPECT_EQ(offsetof(parloom_arg, kind), 0u);
+    EXPECT_EQ(offsetof(parloom_arg, reserved), 4u);
+    EXPECT_EQ(offsetof(parloom_arg, data), 8u);
+    EXPECT_EQ(offsetof(parloom_arg, nbytes), 16u);
+    EXPECT_EQ(offsetof(parloom_arg, array), 24u);
+    EXPECT_EQ(offsetof(parloom_arg, stride), 32u);
+    EXPECT_EQ(offsetof(parloom_arg, combine), 40u);
+}
+
+TEST(Layout, OfCallIsWhatOtherLanguagesMirror)
+{
+    EXPECT_EQ(sizeof(parloom_call), 24u);
+    EXPECT_EQ(offsetof(parloom_call, function), 0u);
+    EXPECT_EQ(offsetof(parloom_call, args), 8u);
+    EXPECT_EQ(offsetof(parloom_call, n_args), 16u);
+}
+
+TEST(Layout, OfEnumsIsThatOfInt)
+{
+    EXPECT_EQ(sizeof(parloom_status), sizeof(int));
+    EXPECT_EQ(sizeof(parloom_prefer), sizeof(int));
+    EXPECT_EQ(sizeof(parloom_require), sizeof(int));
+    EXPECT_EQ(sizeof(parloom_mmap_mode), sizeof(int));
+    EXPECT_EQ(sizeof(parloom_on_error), sizeof(int));
+    EXPECT_EQ(sizeof(parloom_schedule), sizeof(int));
+    EXPECT_EQ(sizeof(parloom_dtype), sizeof(int));
+}
+
+TEST(Layout, KeepsTheValuesOfStatuses)
+{
+    const int values[] = { PARLOOM_OK,           PARLOOM_ERR_INVALID, PARLOOM_ERR_MEMORY,
+                           PARLOOM_ERR_SPACE,    PARLOOM_ERR_LIMIT,   PARLOOM_ERR_IO,
+                           PARLOOM_ERR_FORMAT,   PARLOOM_ERR_VERSION, PARLOOM_ERR_UNSUPPORTED,
+                           PARLOOM_ERR_FUNCTION, PARLOOM_ERR_BUSY,    PARLOOM_ERR_CALLBACK };
+    for (int k = 0; k < 12; k++) EXPECT_EQ(values[k], -k);
+    const int ends[] = { PARLOOM_ERR_TASK,    PARLOOM_ERR_CRASHED,   PARLOOM_ERR_EXITED,
+                         PARLOOM_ERR_TIMEOUT, PARLOOM_ERR_CANCELLED, PARLOOM_ERR_POOL };
+    for (int k = 0; k < 6; k++) EXPECT_EQ(ends[k], -20 - k);
+    EXPECT_EQ(int{ PARLOOM_ERR_INTERNAL }, -99);
+}
+
+TEST(Layout, KeepsTheValuesOfChoices)
+{
+    EXPECT_EQ(int{ PARLOOM_PREFER_THREADS }, 2);
+    EXPECT_EQ(int{ PARLOOM_REQUIRE_ISOLATION }, 2);
+    EXPECT_EQ(int{ PARLOOM_MMAP_R }, 1);
+    EXPECT_EQ(int{ PARLOOM_MMAP_RW }, 2);
+    EXPECT_EQ(int{ PARLOOM_MMAP_W }, 3);
+    EXPECT_EQ(int{ PARLOOM_MMAP_C }, 4);
+    EXPECT_EQ(int{ PARLOOM_ON_ERROR_GO_ON }, 2);
+    EXPECT_EQ(int{ PARLOOM_SCHEDULE_STATIC }, 1);
+    EXPECT_EQ(int{ PARLOOM_BOOL }, 1);
+    EXPECT_EQ(int{ PARLOOM_F64 }, 11);
+    EXPECT_EQ(int{ PARLOOM_ITEM }, 14);
+}
