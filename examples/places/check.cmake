@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# cmake -DPLACES=... -DINPUT=... -DOUT=... -P check.cmake: places answers, with the same bytes on every backend.
+function(run_places folder)
+  execute_process(COMMAND "${PLACES}" --replicates 39 --simulations 9 --out "${folder}" ${ARGN}
+                  OUTPUT_VARIABLE printed ERROR_VARIABLE complaints RESULT_VARIABLE result)
+  if(NOT result STREQUAL "0")
+    message(FATAL_ERROR "places ${ARGN} ended with ${result}\n${printed}${complaints}")
+  endif()
+  if(NOT printed MATCHES "48 tasks in [0-9.]+ s on [0-9]+ workers? \\([a-z]+\\): CPU use [0-9]+ %, [^\n]*(spilled|inline)")
+    message(FATAL_ERROR "places ${ARGN} did not end with what it cost:\n${printed}")
+  endif()
+endfunction()
+
+function(compare folder)
+  foreach(name places.npy places.svg)
+    execute_process(COMMAND "${CMAKE_COMMAND}" -E compare_files "${OUT}/sequential/${name}" "${folder}/${name}"
+                    RESULT_VARIABLE result)
+    if(NOT result STREQUAL "0")
+      message(FATAL_ERROR "${folder}/${name} is not what the sequential backend wrote")
+    endif()
+  endforeach()
+endfunction()
+
+file(REMOVE_RECURSE "${OUT}")
+file(MAKE_DIRECTORY "${OUT}")
+run_places("${OUT}/sequential" "${INPUT}" --backend sequential)
+foreach(backend threads processes fork)
+  foreach(n_jobs 1 2 3)
+    run_places("${OUT}/${backend}${n_jobs}" --input "${INPUT}" --backend ${backend} --n-jobs ${n_jobs} --max-nbytes 4K)
+    compare("${OUT}/${backend}${n_jobs}")
+  endforeach()
+endforeach()
+run_places("${OUT}/simulated" --simulated)
+
+foreach(wrong "--n-jobs;many" "--max-nbytes;1X" "--backend;none" "--replicates;0" "${OUT}/missing.csv")
+  execute_process(COMMAND "${PLACES}" ${wrong} OUTPUT_QUIET ERROR_VARIABLE complaints RESULT_VARIABLE result)
+  if(result STREQUAL "0" OR complaints STREQUAL "")
+    message(FATAL_ERROR "places ${wrong} was not refused")
+  endif()
+endforeach()
