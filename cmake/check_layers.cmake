@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Fails when a source file includes a header of a layer above its own, or leaves its folder by "..".
+# Run: cmake -DROOT=<source dir> -P cmake/check_layers.cmake
+cmake_minimum_required(VERSION 3.22)
+
+set(may_base base)
+set(may_shm base shm)
+set(may_backends base shm backends)
+set(may_core base shm backends core)
+set(bad 0)
+foreach(layer base shm backends core)
+  file(GLOB_RECURSE files "${ROOT}/${layer}/*.c" "${ROOT}/${layer}/*.h")
+  foreach(file ${files})
+    file(STRINGS "${file}" includes REGEX "^[ \t]*#[ \t]*include[ \t]+\"")
+    foreach(line ${includes})
+      string(REGEX REPLACE ".*\"([^\"]+)\".*" "\\1" path "${line}")
+      string(REGEX MATCH "^[^/]+" to "${path}")
+      if(NOT to IN_LIST may_${layer})
+        message("${file}: ${layer} may not include ${path}")
+        math(EXPR bad "${bad} + 1")
+      endif()
+    endforeach()
+  endforeach()
+endforeach()
+if(bad)
+  message(FATAL_ERROR "${bad} include(s) leave the allowed layers")
+endif()

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Fails unless the shared library exports exactly the functions that the public headers declare, and wants none of ours
+# from elsewhere.
+# Run: cmake -DROOT=<source dir> -DLIBRARY=<libparloom.so> -DNM=<nm> -P cmake/check_symbols.cmake
+cmake_minimum_required(VERSION 3.22)
+include("${CMAKE_CURRENT_LIST_DIR}/headers.cmake")
+
+# The names of the dynamic symbols that nm lists with these options, without versions.
+function(dynamic_symbols options out)
+  execute_process(COMMAND "${NM}" -D ${options} --format=posix "${LIBRARY}" OUTPUT_VARIABLE text
+                          COMMAND_ERROR_IS_FATAL ANY)
+  string(REGEX MATCHALL "[^\n]+\n" lines "${text}")
+  set(names "")
+  foreach(line IN LISTS lines)
+    string(REGEX MATCH "^([^ @]+)[^ ]* (.)" matched "${line}")
+    if(NOT CMAKE_MATCH_2 STREQUAL "A") # the name of the version itself
+      list(APPEND names "${CMAKE_MATCH_1}")
+    endif()
+  endforeach()
+  set(${out} "${names}" PARENT_SCOPE)
+endfunction()
+
+file(GLOB headers "${ROOT}/include/parloom/*.h")
+declared_functions("${headers}" declared)
+dynamic_symbols(--defined-only exported)
+dynamic_symbols(--undefined-only wanted)
+set(bad 0)
+macro(complain text)
+  message("${text}")
+  math(EXPR bad "${bad} + 1")
+endmacro()
+foreach(name ${exported})
+  if(NOT name IN_LIST declared)
+    complain("${name} is exported but declared in no public header")
+  endif()
+endforeach()
+foreach(name ${declared})
+  if(NOT name IN_LIST exported)
+    complain("${name} is declared but not exported")
+  endif()
+endforeach()
+foreach(name ${wanted})
+  if(name MATCHES "^(loom|parloom)_")
+    complain("${name} is used but defined nowhere")
+  endif()
+endforeach()
+if(bad)
+  message(FATAL_ERROR "${bad} symbol(s) disagree with the headers")
+endif()
+list(LENGTH declared count)
+if(count EQUAL 0)
+  message(FATAL_ERROR "no public function was found in ${ROOT}/include/parloom")
+endif()

@@ -1,0 +1,1 @@
+int   untidy( void ){return 0 ;}

@@ -1,0 +1,2 @@
+/* Uses size_t without saying where it comes from. */
+size_t parloom_lonely(void);

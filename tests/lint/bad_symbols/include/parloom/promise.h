@@ -1,0 +1,2 @@
+int parloom_kept(void);
+int parloom_broken(void);

@@ -1,0 +1,1 @@
+/* No licence line, a name that says nothing, and a folder without README. */
