@@ -64,6 +64,7 @@ install:
 	cmake --preset release -DPARLOOM_BUILD_TESTS=OFF $(CONFIGURE_ARGS)
 	cmake --build --preset release --parallel $(JOBS) --target parloom parloom_static
 	cmake --install build/release --prefix $(PREFIX)
+	@if [ "$$(id -u)" = 0 ] && [ -z "$$DESTDIR" ]; then ldconfig; fi # so that programs find it in /usr/local/lib
 
 clean:
 	rm -rf build out
