@@ -41,9 +41,10 @@ typedef struct parloom_task {
  * Where nbytes is 0, args[k] is not to be read.
  *
  * Returns 0, or a code of its own that fails the task. It returns: exceptions and longjmp out of it are crashes (on
- * fork a longjmp into the caller is not noticed: the child goes on as the program, until it ends as EXITED). Globals
- * hold what they held when the worker started, not what main wrote. So do, in worker processes, environment variables,
- * working directory, umask and locale; the floating-point environment is the caller's in each call.
+ * fork a longjmp into the caller is not noticed: the child goes on as the program, until it ends as EXITED). In worker
+ * processes globals have their initial values, not what main wrote (on fork: what they held at the call), and
+ * environment variables, working directory, umask and locale are those of the worker's start; the floating-point
+ * environment is the caller's in each call.
  */
 typedef int (*parloom_body)(const parloom_task *task, void *const *args);
 
@@ -142,10 +143,11 @@ void *parloom_scratch(const parloom_task *task, size_t nbytes);
  *
  * Threads and sequential: the caller's own memory.
  *
- * A task does not write to an in, of whatever size (in processes it crashes, named as such). While a call runs, its out
- * and inout ranges are its own: nobody else reads or writes them. All of a range is copied back, also when the call
- * failed. Within one call a private range that is written overlaps no other argument, unless both are out or inout:
- * PARLOOM_ERR_INVALID (it would mean one thing on threads and another in processes).
+ * A task does not write to an in, of whatever size (in processes it crashes, named as such; on fork it writes to the
+ * child's own copy, and that is lost). While a call runs, its out and inout ranges are its own: nobody else reads or
+ * writes them. All of a range is copied back, also when the call failed. Within one call a private range that is
+ * written overlaps no other argument, unless both are out or inout: PARLOOM_ERR_INVALID (it would mean one thing on
+ * threads and another in processes).
  */
 
 /* One argument: made by the functions below, not by hand. */
