@@ -214,14 +214,16 @@ TEST_P(SharedWrite, IsNotMadeOfAnArrayThatIsReadOnly)
         parloom_array array;
         ASSERT_NO_FATAL_FAILURE(load_read_only(count, &array));
         for (parloom_mmap_mode mode : { PARLOOM_MMAP_RW, PARLOOM_MMAP_W, PARLOOM_MMAP_R, PARLOOM_MMAP_UNSET }) {
-            look seen = {};
-            parloom_arg args[] = { parloom_in_array(&array), parloom_inout(&seen, sizeof seen) };
+            std::vector<look> seen(3);
+            parloom_arg args[] = { parloom_in_array(&array), parloom_each(inout(seen), sizeof(look)) };
             parloom_options given = options();
             given.mmap_mode = mode;
-            ASSERT_OK(parloom_for(3, look_at_array, args, 2, &given, &error)) << count << " " << mode;
-            EXPECT_FALSE(seen.is_writable) << mode;
-            EXPECT_EQ(seen.first, 0.5);
-            EXPECT_EQ(seen.last, 0.5 + static_cast<double>(count - 1));
+            ASSERT_OK(parloom_for(seen.size(), look_at_array, args, 2, &given, &error)) << count << " " << mode;
+            for (const look &one : seen) {
+                EXPECT_FALSE(one.is_writable) << mode;
+                EXPECT_EQ(one.first, 0.5);
+                EXPECT_EQ(one.last, 0.5 + static_cast<double>(count - 1));
+            }
         }
         parloom_array_release(&array);
     }
