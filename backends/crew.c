@@ -38,19 +38,13 @@ static parloom_status open_bells(struct loom_crew *crew, parloom_error *error)
             return loom_status_fail(error, loom_status_of_errno(errno), errno,
                                     "could not create the bell of a set of workers: %m");
     }
-    struct stat bell = { .st_ino = 0 };
-    (void)fstat(crew->bell_fds[0], &bell);
-    crew->bell_device = bell.st_dev;
-    crew->bell_inode = bell.st_ino;
-    crew->bell_mode = bell.st_mode;
+    loom_file_identify(crew->bell_fds[0], &crew->bell);
     return PARLOOM_OK;
 }
 
 bool loom_crew_is_intact(const struct loom_crew *crew)
 {
-    struct stat bell;
-    return fstat(crew->bell_fds[0], &bell) == 0 && bell.st_dev == crew->bell_device &&
-           bell.st_ino == crew->bell_inode && bell.st_mode == crew->bell_mode;
+    return loom_file_is_still(crew->bell_fds[0], &crew->bell);
 }
 
 parloom_status loom_crew_create(struct loom_crew **crew_out, const struct loom_crew_ops *ops, void *ops_state,

@@ -13,10 +13,10 @@
 
 #include "backends/run.h"
 #include "backends/supervisor.h"
+#include "base/file.h"
 #include "shm/board.h"
 
 #include <pthread.h>
-#include <sys/stat.h>
 
 struct loom_crew;
 struct loom_dispatch;
@@ -59,9 +59,7 @@ struct loom_crew {
     uint64_t *told_until; /* LOOM_BOARD_SLOTS x n_seats: of the calls */
     int event_fd;         /* readable when next_event has something */
     int bell_fds[LOOM_BOARD_SLOTS];
-    dev_t bell_device; /* of the first: a program that closes descriptors it does not know may reuse the number */
-    ino_t bell_inode;
-    mode_t bell_mode;
+    struct loom_file_identity bell; /* of the first: a program may close descriptors it does not know */
     struct loom_dispatch *calls[LOOM_BOARD_SLOTS];
     uint32_t waiting; /* threads that wait for a slot */
     uint64_t last_call;

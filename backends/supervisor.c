@@ -28,7 +28,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -41,10 +40,9 @@ static pthread_once_t fork_handler_once = PTHREAD_ONCE_INIT;
 static struct {
     pid_t owner; /* 0: none runs */
     int socket;
-    dev_t device; /* of the socket: a program that closes descriptors it does not know may have reused the number */
-    ino_t inode;
-    int pidfd;           /* of the supervisor; -1 */
-    uint32_t first_crew; /* crews below were another supervisor's */
+    struct loom_file_identity identity; /* of the socket: a program may close descriptors it does not know */
+    int pidfd;                          /* of the supervisor; -1 */
+    uint32_t first_crew;                /* crews below were another supervisor's */
     uint32_t next_crew;
 } supervisor = { .socket = -1, .pidfd = -1, .first_crew = 1, .next_crew = 1 };
 
@@ -52,9 +50,7 @@ static struct {
 
 static bool is_socket_ours(void)
 {
-    struct stat socket;
-    return fstat(supervisor.socket, &socket) == 0 && socket.st_dev == supervisor.device &&
-           socket.st_ino == supervisor.inode;
+    return loom_file_is_still(supervisor.socket, &supervisor.identity);
 }
 
 /* send_lock is held. */
@@ -172,13 +168,10 @@ static parloom_status open_socket(int sockets[2], parloom_error *error)
 
 static void adopt(int socket, int pidfd)
 {
-    struct stat file = { .st_ino = 0 };
-    (void)fstat(socket, &file);
     (void)pthread_mutex_lock(&send_lock);
     supervisor.owner = getpid();
     supervisor.socket = socket;
-    supervisor.device = file.st_dev;
-    supervisor.inode = file.st_ino;
+    loom_file_identify(socket, &supervisor.identity);
     supervisor.pidfd = pidfd;
     supervisor.first_crew = supervisor.next_crew;
     (void)pthread_mutex_unlock(&send_lock);

@@ -13,6 +13,7 @@
 #include "backends/reporter.h"
 #include "backends/shift.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/fpu.h"
 #include "base/futex.h"
 #include "base/options.h"
@@ -31,7 +32,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -49,7 +49,7 @@ struct worker {
     void *fetch_state;
     struct loom_board_shared *board;
     struct loom_seat_shared *seat;
-    struct stat bell; /* what the bells were when the worker started */
+    struct loom_file_identity bell; /* what the bells were when the worker started */
     struct {
         uint64_t reference;
         parloom_body function;
@@ -88,19 +88,12 @@ static void leave_at_once(int code, void *state)
     _exit(code); /* the program's own exit handlers are not run a second time here */
 }
 
-/* A task may have closed it, and opened a file under its number. */
-static bool is_bell(const struct worker *worker, int fd)
-{
-    struct stat now;
-    return fstat(fd, &now) == 0 && now.st_dev == worker->bell.st_dev && now.st_ino == worker->bell.st_ino &&
-           now.st_mode == worker->bell.st_mode;
-}
-
 static void ring_program(const struct worker *worker)
 {
     uint64_t one = 1;
     int fd = worker->post->bell_fds[worker->slot_index];
-    if (!is_bell(worker, fd)) _exit(EXIT_NO_DESCRIPTOR); /* its death tells the program */
+    /* A task may have closed it, and opened a file under its number: then this death tells the program. */
+    if (!loom_file_is_still(fd, &worker->bell)) _exit(EXIT_NO_DESCRIPTOR);
     ssize_t written = write(fd, &one, sizeof one);
     (void)written; /* a full counter is rung already */
 }
@@ -437,7 +430,7 @@ __attribute__((noreturn)) void loom_worker_serve(const struct loom_worker_post *
     worker->fetch = fetch;
     worker->fetch_state = fetch_state;
     worker->is_here = mark_process();
-    if (fstat(post->bell_fds[0], &worker->bell) != 0) _exit(EXIT_NO_DESCRIPTOR);
+    loom_file_identify(post->bell_fds[0], &worker->bell);
     if (fetch != NULL && loom_segment_sync(fetch, fetch_state, NULL) != PARLOOM_OK) _exit(EXIT_BROKEN_BOARD);
     if (fetch != NULL) worker->epoch = loom_segment_epoch_word();
     worker->synced = loom_segment_synced_epoch();

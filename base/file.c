@@ -266,3 +266,17 @@ uint64_t loom_file_free_bytes(int fd)
     if (fstatvfs(fd, &info) != 0 || info.f_blocks == 0) return UINT64_MAX; /* tmpfs without a size says 0 blocks */
     return __builtin_mul_overflow((uint64_t)info.f_bavail, (uint64_t)info.f_frsize, &nbytes) ? UINT64_MAX : nbytes;
 }
+
+void loom_file_identify(int fd, struct loom_file_identity *identity_out)
+{
+    struct stat file;
+    *identity_out = (struct loom_file_identity){ 0, 0, 0 };
+    if (fstat(fd, &file) == 0) *identity_out = (struct loom_file_identity){ file.st_dev, file.st_ino, file.st_mode };
+}
+
+bool loom_file_is_still(int fd, const struct loom_file_identity *identity)
+{
+    struct stat file;
+    return fstat(fd, &file) == 0 && file.st_dev == identity->device && file.st_ino == identity->inode &&
+           file.st_mode == identity->mode;
+}

@@ -27,6 +27,13 @@ int loom_file_reserve(int fd, uint64_t offset, uint64_t nbytes);
 /* A second, read-only description of the same file; after it a non-root process cannot reopen it for writing
  * (mode 0400). -1 and errno on failure. */
 int loom_file_reopen_read_only(int fd);
+/* What a descriptor stands for: tells it from another file that took its number after somebody closed it. */
+struct loom_file_identity {
+    uint64_t device, inode;
+    uint32_t mode;
+};
+void loom_file_identify(int fd, struct loom_file_identity *identity_out); /* not open: all zero, which no file has */
+bool loom_file_is_still(int fd, const struct loom_file_identity *identity);
 int loom_file_move_up(int fd);         /* the same file at a descriptor >= 3, close-on-exec; the old one is closed */
 bool loom_file_is_tmpfs(int fd);       /* tmpfs, memfd and /dev/shm: the huge-page way is worth trying */
 uint64_t loom_file_free_bytes(int fd); /* of its file system; UINT64_MAX: not known or not limited */

@@ -275,4 +275,18 @@ TEST(FileSystem, SmallFilesAreReadAsTextAndCut)
     EXPECT_EQ(errno, ENOENT);
 }
 
+TEST_F(File, IsTheSameUntilAnotherTakesItsNumber)
+{
+    loom_file_identity identity, of_nothing;
+    loom_file_identify(fd, &identity);
+    EXPECT_TRUE(loom_file_is_still(fd, &identity));
+    int other = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    ASSERT_GE(dup2(other, fd), 0);
+    EXPECT_FALSE(loom_file_is_still(fd, &identity));
+    close(other);
+    loom_file_identify(other, &of_nothing);
+    EXPECT_FALSE(loom_file_is_still(other, &of_nothing)) << "what is not open is nobody's";
+    EXPECT_FALSE(loom_file_is_still(fd, &of_nothing));
+}
+
 } // namespace
