@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
 
@@ -267,4 +268,30 @@ TEST_P(Pool, ClosesWhenItsCallsHaveReturned)
     __atomic_store_n(&flags[1], 1, __ATOMIC_RELEASE);
     closer.join();
     caller.join();
+}
+
+using PoolOfTheParent = loom::Clean;
+
+/* Its board is shared with the child: a call there would wait for workers that see another letter. */
+TEST_F(PoolOfTheParent, IsRefusedInAChildAndServesTheParentOn)
+{
+    parloom_error error = {};
+    parloom_options options = PARLOOM_OPTIONS_INIT;
+    options.n_jobs = 2;
+    parloom_pool *pool = nullptr;
+    ASSERT_EQ(parloom_pool_open(&pool, &options, &error), PARLOOM_OK) << error.message;
+    parloom_options on_pool = PARLOOM_OPTIONS_INIT;
+    on_pool.pool = pool;
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(20);
+        bool is_refused = parloom_for(5, fail_at_five, nullptr, 0, &on_pool, nullptr) == PARLOOM_ERR_INVALID;
+        parloom_pool_close(pool);
+        _exit(is_refused ? 0 : 1);
+    }
+    int status = -1;
+    EXPECT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0);
+    EXPECT_EQ(parloom_for(5, fail_at_five, nullptr, 0, &on_pool, &error), PARLOOM_OK) << error.message;
+    parloom_pool_close(pool);
 }
