@@ -304,9 +304,11 @@ bool trace(pid_t pid, long steps)
 {
     int status = 0;
     if (ptrace(PTRACE_SEIZE, pid, nullptr, nullptr) != 0) return false;
-    set(shared->go, static_cast<int>(pid));
+    /* Stopped before it may go: one that ran until the stop could sleep for its next call by then, and a step would
+     * take it back into that sleep, from which only the other worker's work wakes it. */
     ptrace(PTRACE_INTERRUPT, pid, nullptr, nullptr);
     waitpid(pid, &status, __WALL);
+    set(shared->go, static_cast<int>(pid));
     Stepped last = STEPPED;
     for (shared->steps_made = 0; shared->steps_made < steps && last == STEPPED; shared->steps_made++) last = step(pid);
     kill(pid, SIGKILL);
