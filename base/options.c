@@ -6,8 +6,8 @@
  */
 #include "base/options.h"
 
+#include "base/expression.h"
 #include "base/memory.h"
-#include "base/options_parse.h"
 #include "base/options_table.h"
 #include "base/status.h"
 
@@ -87,7 +87,7 @@ static parloom_status check_ranges(const parloom_options *options, parloom_error
     if (status == PARLOOM_OK) status = check_text("backend_params", options->backend_params, error);
     if (status == PARLOOM_OK) status = check_text("temp_folder", options->temp_folder, error);
     if (status == PARLOOM_OK && options->pre_dispatch)
-        status = loom_options_parse_pre_dispatch("pre_dispatch", options->pre_dispatch, error);
+        status = loom_expression_check("pre_dispatch", options->pre_dispatch, error);
     if (status == PARLOOM_OK) status = check_seconds("task_timeout", options->task_timeout, error);
     if (status == PARLOOM_OK) status = check_seconds("timeout", options->timeout, error);
     if (status == PARLOOM_OK) status = check_room("statuses", options->statuses, options->n_statuses, error);

@@ -5,6 +5,7 @@
  */
 #include "base/options_table.h"
 
+#include "base/expression.h"
 #include "base/options_parse.h"
 #include "base/status.h"
 
@@ -67,7 +68,7 @@ static const struct row {
       TEXT,
       AT(temp_folder),
       NULL },
-    { { "pre_dispatch", "text", "2*n_jobs", "all, a number, or an expression of n_jobs",
+    { { "pre_dispatch", "text", "2*n_jobs", "all, or 1 and more: a number or an expression of n_jobs",
         "tasks a stream takes ahead of its consumer" },
       PRE_DISPATCH,
       AT(pre_dispatch),
@@ -163,7 +164,7 @@ static parloom_status assign_text(const struct row *row, void *field, const char
                                   parloom_error *error)
 {
     if (row->kind == PRE_DISPATCH) {
-        parloom_status status = loom_options_parse_pre_dispatch(label, text, error);
+        parloom_status status = loom_expression_check(label, text, error);
         if (status != PARLOOM_OK) return status;
     }
     if (!text[0]) return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "%s is empty (leave it out instead)", label);

@@ -11,6 +11,7 @@
 #include "core/plan.h"
 
 #include "backends/shift.h"
+#include "base/expression.h"
 #include "base/options.h"
 #include "base/status.h"
 #include "base/topology.h"
@@ -200,6 +201,17 @@ static parloom_status choose_jobs(struct loom_plan *plan, parloom_error *error)
     return PARLOOM_OK;
 }
 
+/* The call's own must make sense whoever works. One from around it counts where there are workers to take tasks ahead:
+ * a call of one job below a scope of "n_jobs//4" is no mistake. */
+static parloom_status check_pre_dispatch(const struct loom_plan *plan, const parloom_options *given,
+                                         parloom_error *error)
+{
+    const char *text = plan->options.pre_dispatch;
+    bool is_ahead = given->pre_dispatch != NULL || plan->n_jobs > 1;
+    size_t tasks;
+    return text != NULL && is_ahead ? loom_expression_tasks(text, plan->n_jobs, &tasks, error) : PARLOOM_OK;
+}
+
 /* is_pool: for a pool to be opened, which does not run on the pool of a scope. */
 static parloom_status make(struct loom_plan *plan, const parloom_options *given, bool is_pool, parloom_error *error)
 {
@@ -213,6 +225,7 @@ static parloom_status make(struct loom_plan *plan, const parloom_options *given,
     if (status == PARLOOM_OK) status = read_params(plan, &options, error);
     if (status == PARLOOM_OK) status = check_folder(&plan->options, error);
     if (status == PARLOOM_OK) status = choose_jobs(plan, error);
+    if (status == PARLOOM_OK) status = check_pre_dispatch(plan, &options, error);
     return status;
 }
 

@@ -12,6 +12,7 @@
 #include "core/scope.h"
 
 #include "backends/shift.h"
+#include "base/expression.h"
 #include "base/memory.h"
 #include "base/options.h"
 #include "base/status.h"
@@ -61,12 +62,21 @@ static parloom_status check(const parloom_options *options, parloom_error *error
     return PARLOOM_OK;
 }
 
+/* Where the scope itself says of how many workers; otherwise calls do, and then they check. */
+static parloom_status check_pre_dispatch(const parloom_options *options, parloom_error *error)
+{
+    size_t tasks;
+    if (options->pre_dispatch == NULL || options->n_jobs == 0) return PARLOOM_OK;
+    return loom_expression_tasks(options->pre_dispatch, loom_topology_effective_jobs(options->n_jobs), &tasks, error);
+}
+
 static parloom_status make(const parloom_options *given, const struct scope *outer, struct scope **scope_out,
                            parloom_error *error)
 {
     parloom_options options;
     parloom_status status = loom_options_read(given, &options, error);
     if (status == PARLOOM_OK) status = check(&options, error);
+    if (status == PARLOOM_OK) status = check_pre_dispatch(&options, error);
     if (status != PARLOOM_OK) return status;
     if (outer != NULL) loom_options_fill_unset(&options, &outer->options);
     struct scope *scope = loom_memory_zeroed(1, sizeof *scope);

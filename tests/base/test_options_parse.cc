@@ -174,10 +174,30 @@ TEST(OptionsSet, PreDispatchIsAnExpressionOfJobs)
         parloom_options options = PARLOOM_OPTIONS_INIT;
         EXPECT_EQ(set(&options, "pre_dispatch", good), PARLOOM_OK) << good << ": " << error.message;
     }
-    for (const char *bad : { "", " ", "*", "2**", "2 n_jobs", "(2", "2)", "()", "n_job", "n_jobs()", "import os",
-                             "2***3", "__import__('os')", "1,2", "all*2", "2n_jobs" })
+    for (const char *bad : { "",
+                             " ",
+                             "*",
+                             "2**",
+                             "2 n_jobs",
+                             "(2",
+                             "2)",
+                             "()",
+                             "n_job",
+                             "n_jobs()",
+                             "import os",
+                             "2***3",
+                             "__import__('os')",
+                             "1,2",
+                             "all*2",
+                             "2n_jobs",
+                             "0",
+                             "1/2",
+                             "-1",
+                             "n_jobs/0",
+                             "1e7",
+                             "9**9**9" })
         refuses("pre_dispatch", bad, "could not convert");
-    refuses("pre_dispatch", std::string(65, '1'), "64 characters");
+    refuses("pre_dispatch", "1" + std::string(30, ' '), "30 characters");
 }
 
 TEST(OptionsSet, UnknownNameHasASuggestion)

@@ -258,6 +258,40 @@ TEST_P(ScopeInTask, OfTheProcessHoldsOnEveryBackend)
     EXPECT_STREQ(found[0].backend, "sequential");
 }
 
+/* ------------------------------------------------------------- pre_dispatch */
+
+TEST_F(Scope, RefusesAPreDispatchBelowOneTaskWhereItSaysOfHowManyWorkers)
+{
+    parloom_options given = PARLOOM_OPTIONS_INIT;
+    given.pre_dispatch = "n_jobs//4";
+    given.n_jobs = 2;
+    EXPECT_EQ(parloom_scope_begin(&given, &error), PARLOOM_ERR_INVALID);
+    EXPECT_SAYS("pre_dispatch=\"n_jobs//4\"");
+    EXPECT_EQ(parloom_set_defaults(&given, &error), PARLOOM_ERR_INVALID);
+    given.n_jobs = 0;
+    ASSERT_OK(parloom_scope_begin(&given, &error)) << "it depends on the calls";
+    EXPECT_OK(parloom_for(3, ignore, nullptr, 0, nullptr, &error)) << "nothing is taken ahead of the caller";
+    parloom_options call = PARLOOM_OPTIONS_INIT;
+    call.backend = "threads";
+    call.n_jobs = 2;
+    EXPECT_EQ(parloom_for(3, ignore, nullptr, 0, &call, &error), PARLOOM_ERR_INVALID);
+    EXPECT_SAYS("with n_jobs 2 it is 0");
+    call.n_jobs = 4;
+    EXPECT_OK(parloom_for(3, ignore, nullptr, 0, &call, &error));
+    parloom_scope_end();
+}
+
+TEST_F(Scope, OfAPoolRefusesAPreDispatchBelowOneTask)
+{
+    parloom_pool *pool = nullptr;
+    parloom_options given = PARLOOM_OPTIONS_INIT;
+    given.pre_dispatch = "n_jobs//4";
+    given.n_jobs = 2;
+    EXPECT_EQ(parloom_pool_open(&pool, &given, &error), PARLOOM_ERR_INVALID);
+    EXPECT_SAYS("with n_jobs 2 it is 0");
+    EXPECT_EQ(pool, nullptr);
+}
+
 /* ------------------------------------------------------------------ options */
 
 class Option : public Placed
@@ -312,6 +346,9 @@ TEST_P(Option, ThatMakesNoSenseIsRefusedWithItsName)
     given = options();
     given.pre_dispatch = "system('x')";
     expect_refused(given, "pre_dispatch");
+    given = options();
+    given.pre_dispatch = "n_jobs//4"; /* rounds to no task at all */
+    expect_refused(given, "less than one task");
     given = options();
     given.worker_init_state_nbytes = 4;
     expect_refused(given, "worker_init_state");
