@@ -10,7 +10,8 @@
 #include <string.h>
 
 #define WATCH_NS UINT64_C(100000000)
-enum { CHUNK_SHORT_NS = 50000, CHUNK_LONG_NS = 200000 };
+#define LOOK_NS  UINT64_C(1000000) /* progress is not in a hurry: so long the clock may go unread, */
+enum { CHUNK_SHORT_NS = 50000, CHUNK_LONG_NS = 200000, STRIDE_MOST = 32 }; /* but not for more tasks than that */
 
 void loom_local_begin(struct loom_local *local, const struct loom_run *run)
 {
@@ -48,6 +49,15 @@ static void tell(struct loom_shift *shift, size_t begin, size_t end, const parlo
     pthread_mutex_unlock(&worker->local->lock);
 }
 
+/* Tasks that have ended. Under lock. */
+static size_t count_done(const struct loom_local *local)
+{
+    uint64_t done = local->done_before;
+    for (const struct loom_local_worker *worker = local->working; worker != NULL; worker = worker->next)
+        done += loom_load_relaxed(&worker->done); /* relaxed: progress only */
+    return (size_t)done;
+}
+
 static void tell_progress(struct loom_local_worker *worker, uint64_t now)
 {
     const struct loom_run *run = worker->local->run;
@@ -55,11 +65,28 @@ static void tell_progress(struct loom_local_worker *worker, uint64_t now)
     worker->next_watch_ns = now + WATCH_NS;
     pthread_mutex_lock(&worker->local->lock);
     struct loom_tally_counts counts = loom_tally_count_noted(run->tally);
+    size_t done = count_done(worker->local);
     pthread_mutex_unlock(&worker->local->lock);
     loom_shift_leave(&worker->shift); /* what the callback allocates or calls is the caller's, not a task's */
-    /* relaxed: progress only */
-    run->watch((size_t)loom_load_relaxed(&worker->local->done), &counts, run->watch_state);
+    run->watch(done, &counts, run->watch_state);
     loom_shift_resume(&worker->shift);
+}
+
+static bool is_urgent(const struct loom_run *run)
+{
+    return run->deadline_ns != LOOM_NEVER_NS || run->stop != NULL;
+}
+
+/* Reading the clock takes tens of nanoseconds: for progress alone it is not read after each task. */
+static void excuse(struct loom_local_worker *worker, uint64_t now)
+{
+    if (is_urgent(worker->local->run)) return;
+    if (now - worker->looked_ns >= LOOK_NS)
+        worker->stride = 1;
+    else if (worker->stride < STRIDE_MOST)
+        worker->stride *= 2;
+    worker->looked_ns = now;
+    worker->shift.looks_excused = worker->stride - 1;
 }
 
 static parloom_status look(struct loom_shift *shift)
@@ -69,6 +96,7 @@ static parloom_status look(struct loom_shift *shift)
     const struct loom_run *run = local->run;
     uint64_t now = loom_clock_ns();
     tell_progress(worker, now);
+    excuse(worker, now);
     if (loom_stop_is_requested(run->stop)) {
         loom_store_relaxed(&local->is_cancelled, 1); /* relaxed: read when all are done */
         loom_shift_lower(&local->stop_before, 0);
@@ -79,9 +107,10 @@ static parloom_status look(struct loom_shift *shift)
     return PARLOOM_ERR_TIMEOUT;
 }
 
-static bool needs_look(const struct loom_run *run)
+static bool needs_look(const struct loom_local_worker *worker)
 {
-    return run->deadline_ns != LOOM_NEVER_NS || run->stop != NULL || run->watch != NULL;
+    const struct loom_run *run = worker->local->run;
+    return is_urgent(run) || (worker->is_caller && run->watch != NULL);
 }
 
 static uint64_t task_at(const struct loom_local *local, uint64_t ticket)
@@ -105,7 +134,8 @@ static bool run_tickets(struct loom_local_worker *worker, uint64_t first, uint64
     struct loom_local *local = worker->local;
     uint64_t from = task_at(local, first), to = task_at(local, end);
     bool goes_on = loom_shift_run(&worker->shift, (size_t)from, (size_t)to);
-    if (local->run->watch != NULL) loom_add_relaxed(&local->done, to - from); /* relaxed: progress only */
+    /* relaxed, both: progress only, and nobody else writes it */
+    loom_store_relaxed(&worker->done, loom_load_relaxed(&worker->done) + (to - from));
     return goes_on;
 }
 
@@ -171,12 +201,38 @@ static bool is_begun(struct loom_local_worker *worker, int number)
     return false;
 }
 
+/* Workers of a call that is watched are known to its caller while they work. */
+static void come(struct loom_local_worker *worker)
+{
+    struct loom_local *local = worker->local;
+    loom_store_relaxed(&worker->done, 0); /* relaxed: nobody else knows it */
+    if (local->run->watch == NULL) return;
+    pthread_mutex_lock(&local->lock);
+    worker->next = local->working;
+    local->working = worker;
+    pthread_mutex_unlock(&local->lock);
+}
+
+static void go(struct loom_local_worker *worker)
+{
+    struct loom_local *local = worker->local;
+    if (local->run->watch == NULL) return;
+    pthread_mutex_lock(&local->lock);
+    struct loom_local_worker **at = &local->working;
+    while (*at != worker) at = &(*at)->next;
+    *at = worker->next;
+    local->done_before += loom_load_relaxed(&worker->done); /* relaxed: this thread wrote it */
+    pthread_mutex_unlock(&local->lock);
+}
+
 void loom_local_work(struct loom_local *local, int number, bool is_caller)
 {
     struct loom_local_worker worker;
     worker.local = local;
     worker.is_caller = is_caller;
-    worker.next_watch_ns = is_caller && local->run->watch != NULL ? loom_clock_ns() + WATCH_NS : 0;
+    worker.looked_ns = is_caller && local->run->watch != NULL ? loom_clock_ns() : 0;
+    worker.next_watch_ns = worker.looked_ns + WATCH_NS;
+    worker.stride = 1;
     loom_store_relaxed(&worker.current, 0); /* relaxed: nobody else reads it */
     if (!is_begun(&worker, number)) return;
     worker.shift.current = &worker.current;
@@ -186,16 +242,18 @@ void loom_local_work(struct loom_local *local, int number, bool is_caller)
     worker.shift.tell = tell;
     worker.shift.refuse = refuse;
     worker.shift.tell_state = &worker;
-    if (needs_look(local->run)) {
+    if (needs_look(&worker)) {
         worker.shift.look = look;
         worker.shift.look_state = &worker;
     }
+    come(&worker);
     loom_shift_enter(&worker.shift);
     if (local->run->is_static)
         take_own(&worker);
     else
         take_shared(&worker);
     loom_shift_leave(&worker.shift);
+    go(&worker);
     loom_shift_end(&worker.shift);
 }
 

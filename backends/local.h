@@ -20,7 +20,8 @@ struct loom_local {
     parloom_error error;
     _Alignas(128) _Atomic uint64_t counter; /* next ticket */
     _Alignas(128) _Atomic uint64_t stop_before;
-    _Alignas(128) _Atomic uint64_t done; /* tasks, for progress */
+    _Alignas(128) struct loom_local_worker *working; /* under lock; for progress only, as is the next */
+    uint64_t done_before;                            /* tasks of workers that are through; under lock */
     _Atomic uint32_t is_timed_out, is_cancelled;
     uint64_t tickets, grain;
     bool is_auto;
@@ -31,7 +32,10 @@ struct loom_local_worker {
     struct loom_shift shift;
     struct loom_local *local;
     bool is_caller;
-    uint64_t next_watch_ns;
+    uint64_t next_watch_ns, looked_ns;
+    uint32_t stride; /* tasks from one look to the next */
+    struct loom_local_worker *next;
+    _Atomic uint64_t done; /* tasks; written by the worker, read by the caller */
     _Alignas(128) _Atomic uint64_t current, range_begin, range_end;
 };
 

@@ -227,10 +227,18 @@ static void tell_failure(struct loom_shift *shift, size_t begin, size_t end, int
     if (!shift->go_on) loom_shift_lower(shift->stop_before, begin);
 }
 
-/* After a task where this thread itself watches the clock. */
+/* After a task where this thread itself watches the clock; not after those that the look before has excused. */
+static inline parloom_status ask(struct loom_shift *shift)
+{
+    if (shift->look == NULL) return PARLOOM_OK;
+    if (shift->looks_excused == 0) return shift->look(shift);
+    shift->looks_excused--;
+    return PARLOOM_OK;
+}
+
 static inline void look(struct loom_shift *shift, size_t begin, size_t end, int code)
 {
-    parloom_status status = shift->look != NULL ? shift->look(shift) : PARLOOM_OK;
+    parloom_status status = ask(shift);
     if (status != PARLOOM_OK) /* past the limit: as where its worker would have been killed, whatever it returned */
         tell_failure(shift, begin, end, code, status);
     else if (code != 0)

@@ -53,6 +53,7 @@ struct loom_shift {
      * Returns the status the task that just ended gets (OK, or TIMEOUT). */
     parloom_status (*look)(struct loom_shift *shift);
     void *look_state;
+    uint32_t looks_excused; /* after how many tasks it is not asked: set by look, which may cost more than a task */
     const volatile uint32_t *is_here; /* 0 in a process that a body forked: it must not go on as the worker */
     const struct parloom_stop *stop;  /* for parloom_cancelled, or NULL */
     uint64_t deadline_ns;             /* of the call, where look is set */
