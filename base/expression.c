@@ -39,7 +39,7 @@ static double sum(struct parser *parser);
 static double complain(struct parser *parser, const char *complaint)
 {
     if (!parser->complaint) parser->complaint = complaint;
-    return NAN;
+    return (double)NAN;
 }
 
 static double limited(struct parser *parser, double value)
@@ -220,7 +220,7 @@ parloom_status loom_expression_evaluate(const char *text, int n_jobs, double *va
 
 static parloom_status check(const char *name, const char *text, int n_jobs, double *value_out, parloom_error *error)
 {
-    *value_out = INFINITY;
+    *value_out = (double)INFINITY;
     if (strcmp(text, "all") == 0) return PARLOOM_OK;
     const char *complaint = evaluate(text, n_jobs, value_out);
     if (complaint) return refuse(error, name, text, complaint);
