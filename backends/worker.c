@@ -16,6 +16,7 @@
 #include "base/file.h"
 #include "base/fpu.h"
 #include "base/futex.h"
+#include "base/log.h"
 #include "base/options.h"
 #include "base/process.h"
 #include "base/status.h"
@@ -424,6 +425,7 @@ __attribute__((noreturn)) void loom_worker_serve(const struct loom_worker_post *
                                                  void *fetch_state)
 {
     loom_options_hush_environment();
+    loom_log_share_terminal();
     static struct worker only; /* one worker in a process */
     struct worker *worker = &only;
     worker->post = post;

@@ -157,6 +157,7 @@ static const struct field {
     ALONE(worker_init),
     AFTER(worker_init_state),
     AFTER(worker_init_state_nbytes),
+    ALONE(progress_style),
 #undef ALONE
 #undef AFTER
 };

@@ -26,6 +26,10 @@ static const struct loom_options_choice SCHEDULE[] = { { "static", PARLOOM_SCHED
 static const struct loom_options_choice ON_ERROR[] = { { "stop", PARLOOM_ON_ERROR_STOP },
                                                        { "go_on", PARLOOM_ON_ERROR_GO_ON },
                                                        { NULL, 0 } };
+static const struct loom_options_choice PROGRESS_STYLE[] = { { "lines", PARLOOM_PROGRESS_STYLE_LINES },
+                                                             { "bar", PARLOOM_PROGRESS_STYLE_BAR },
+                                                             { "json", PARLOOM_PROGRESS_STYLE_JSON },
+                                                             { NULL, 0 } };
 
 #define AT(field) offsetof(parloom_options, field)
 
@@ -98,6 +102,10 @@ static const struct row {
       INTEGER,
       AT(verbose),
       NULL },
+    { { "progress_style", "choice", "bar on a terminal, else lines", "lines, bar, json", "how progress is shown" },
+      CHOICE,
+      AT(progress_style),
+      PROGRESS_STYLE },
     { { "inner_max_num_threads", "integer", "cores / n_jobs", "any; negative: the default, also below a scope",
         "OpenMP and BLAS threads inside a task" },
       INTEGER,

@@ -55,7 +55,7 @@ static void before_retry(size_t begin, size_t end, void *state)
 static void watch(size_t ended, const struct loom_tally_counts *counts, void *state)
 {
     struct call *call = state;
-    loom_progress_tell(&call->progress, ended, counts);
+    loom_progress_tell(&call->progress, loom_clock_ns(), ended, counts);
 }
 
 static void freeze_limits(struct call *call)
@@ -176,7 +176,7 @@ static void report(struct call *call, size_t returned_nbytes)
 
 static bool wants_report(const parloom_options *options)
 {
-    return options->report != NULL || options->progress != NULL || options->verbose > 0;
+    return options->report != NULL || options->progress != NULL || loom_progress_is_shown(options);
 }
 
 static void begin_report(struct call *call)
@@ -185,7 +185,8 @@ static void begin_report(struct call *call)
     if (!wants_report(options)) return;
     call->started_ns = loom_clock_ns();
     call->cpu_before = loom_process_cpu_seconds();
-    loom_progress_begin(&call->progress, options, call->plan.backend->name, call->plan.n_jobs, call->request->n);
+    loom_progress_begin(&call->progress, options, call->plan.backend->name, call->plan.n_jobs, call->request->n,
+                        call->started_ns);
 }
 
 static void deliver_report(struct call *call, size_t returned_nbytes)

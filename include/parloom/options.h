@@ -57,6 +57,14 @@ typedef enum parloom_schedule {
                                batches */
 } parloom_schedule;
 
+/* How what verbose asks for is shown. Named, it is shown also at verbose 0, of calls that are made in no task. */
+typedef enum parloom_progress_style {
+    PARLOOM_PROGRESS_STYLE_UNSET, /* a bar where there can be one, else lines */
+    PARLOOM_PROGRESS_STYLE_LINES, /* joblib's */
+    PARLOOM_PROGRESS_STYLE_BAR,   /* on stderr: a terminal, no log sink set, verbose below 50; elsewhere lines */
+    PARLOOM_PROGRESS_STYLE_JSON   /* an object a line */
+} parloom_progress_style;
+
 #define PARLOOM_NEVER SIZE_MAX /* for max_nbytes: spill nothing */
 
 typedef struct parloom_pool parloom_pool; /* pool.h */
@@ -178,8 +186,8 @@ typedef struct parloom_options {
     void *progress_state;
     /* NULL, or what cancels the call. */
     parloom_stop *stop;
-    /* joblib's levels: above 0 progress to the log, above 10 every batch (at most 10 lines a second), 50 and above to
-     * stdout. 0: unset (silent); negative: silent. */
+    /* joblib's levels: above 0 progress to the log (about as many lines as the level says), above 10 whenever tasks
+     * have ended (at most 10 lines a second), 50 and above to stdout. 0: unset (silent); negative: silent. */
     int verbose;
 
     /* ---- what workers are like */
@@ -193,6 +201,10 @@ typedef struct parloom_options {
     /* Copied to the workers: worker_init gets a pointer to the copy. */
     const void *worker_init_state;
     size_t worker_init_state_nbytes;
+
+    /* ---- added later */
+
+    parloom_progress_style progress_style;
 } parloom_options;
 
 #ifdef __cplusplus
@@ -290,7 +302,7 @@ parloom_status parloom_set_defaults(const parloom_options *options, parloom_erro
  * Sets where warnings, verbose lines and progress go.
  *
  * sink     called with whole lines, without a line end; level: 1 error, 2 warning, 3 info, 4 debug. It may be called by
- *          several threads. NULL: stderr, which is also where they go at first
+ *          several threads. NULL: stderr, which is also where they go at first; bars are drawn only there
  * state    handed to sink; borrows until another sink is set
  *
  * Returns: nothing.
