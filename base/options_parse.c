@@ -100,7 +100,7 @@ parloom_status loom_options_parse_nbytes(const char *name, const char *text, siz
     bool is_number = take_decimal(&at, &whole, &fraction);
     int shift = is_number ? parse_unit(at) : -1;
     if (shift < 0 || (fraction > 0 && shift == 0))
-        return refuse(error, name, text, "expected a size such as 1048576, 64K, 1.5G or 2T, or \"never\"");
+        return refuse(error, name, text, "Invalid literal for size: give 1048576, 64K, 1.5G, 2T or \"never\"");
     if (whole > (SIZE_MAX >> shift) - 1) return refuse(error, name, text, "that many bytes do not fit this machine");
     uint64_t nbytes = (whole << shift) + (fraction << shift) / FRACTION_UNITS;
     if (nbytes == 0) return refuse(error, name, text, "0 has no meaning (1 stands for every size, \"never\" for none)");
