@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * body.c - what a body may call: fail, at, cancelled, scratch. All of them reach the worker's shift through
+ * body.c - what a body may call: fail, at, cancelled, scratch, return. All of them reach the worker's shift through
  * task->internal, so a copied task serves as well.
  */
 #include "backends/shift.h"
@@ -62,4 +62,12 @@ void *parloom_scratch(const parloom_task *task, size_t nbytes)
     shift->scratch = grown;
     shift->scratch_nbytes = nbytes;
     return grown;
+}
+
+int parloom_return(const parloom_task *task, const void *data, size_t nbytes)
+{
+    struct loom_shift *shift = task->internal;
+    if (shift->give == NULL) return (int)PARLOOM_ERR_UNSUPPORTED;
+    if (data == NULL && nbytes > 0) return (int)PARLOOM_ERR_INVALID;
+    return (int)shift->give(shift, data, nbytes);
 }

@@ -20,6 +20,7 @@
 
 struct loom_crew;
 struct loom_dispatch;
+struct loom_crew_lane;
 
 struct loom_crew_ops {
     parloom_status (*start)(struct loom_crew *crew, uint32_t seat, uint32_t generation, parloom_error *error);
@@ -56,11 +57,12 @@ struct loom_crew {
     uint32_t n_seats;   /* room */
     uint32_t n_jobs;    /* seats that calls have used */
     struct loom_crew_seat *seats;
-    uint64_t *told_until; /* LOOM_BOARD_SLOTS x n_seats: of the calls */
-    int event_fd;         /* readable when next_event has something */
-    int bell_fds[LOOM_BOARD_SLOTS];
+    uint64_t *told_until;           /* LOOM_BOARD_SLOTS x n_seats: of the calls */
+    int event_fd;                   /* readable when next_event has something */
+    int bell_fds[LOOM_BOARD_BELLS]; /* of the slots, then of the lanes */
     struct loom_file_identity bell; /* of the first: a program may close descriptors it does not know */
     struct loom_dispatch *calls[LOOM_BOARD_SLOTS];
+    struct loom_crew_lane *lanes[LOOM_BOARD_BELTS];
     uint32_t waiting; /* threads that wait for a slot */
     uint64_t last_call;
     uint64_t progress_seen;        /* tasks known to have ended when a worker died last */

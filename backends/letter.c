@@ -30,8 +30,8 @@ void loom_letter_cut(const struct loom_run *run, uint64_t *tickets_out, uint64_t
         grain = divide_up(run->n, MOST_AUTO_TICKETS);
         *is_auto_out = true;
     }
-    *grain_out = grain;
-    *tickets_out = divide_up(run->n, grain);
+    *grain_out = grain > 0 ? grain : 1; /* a lane has no tasks of its own */
+    *tickets_out = divide_up(run->n, *grain_out);
 }
 
 static const struct loom_repair *repairs_of(const struct loom_letter *letter)

@@ -154,6 +154,39 @@ static parloom_status copy_works(struct loom_dispatch *dispatch, struct paper *p
     return PARLOOM_OK;
 }
 
+static parloom_status write_work(struct loom_crew *crew, struct paper *paper, const struct loom_work *work,
+                                 parloom_error *error)
+{
+    uint64_t function = 0;
+    parloom_status status = refer(crew, work->body, &function, error);
+    if (status != PARLOOM_OK) return status;
+    *paper->works = (struct loom_letter_work){ function, (uint64_t)(uintptr_t)paper->arguments, work->n_arguments };
+    copy_arguments(paper, work);
+    return PARLOOM_OK;
+}
+
+parloom_status loom_letter_write_work(struct loom_crew *crew, const struct loom_work *work, void **block_out,
+                                      parloom_error *error)
+{
+    size_t arguments_nbytes = work->n_arguments * sizeof(struct loom_argument);
+    size_t nbytes = sizeof(struct loom_letter_work) + arguments_nbytes + count_arrays(work) * sizeof(parloom_array);
+    char *block = allocate(crew, nbytes, error);
+    if (block == NULL) return error != NULL ? error->status : PARLOOM_ERR_SPACE;
+    char *arguments = block + sizeof(struct loom_letter_work);
+    struct paper paper = { (void *)block, (void *)arguments, (void *)(arguments + arguments_nbytes) };
+    parloom_status status = write_work(crew, &paper, work, error);
+    if (status == PARLOOM_OK)
+        *block_out = block;
+    else
+        release(crew, block);
+    return status;
+}
+
+void loom_letter_free(struct loom_crew *crew, void *block)
+{
+    if (block != NULL) release(crew, block);
+}
+
 /* ------------------------------------------------------------------- scope */
 
 /* The strings of options that tasks can ask for. */
@@ -235,6 +268,23 @@ static void fill(struct loom_letter *letter, const struct loom_run *run)
     letter->most_arguments = (uint32_t)run->most_arguments;
     letter->wants_cpu = run->wants_cpu;
     strncpy(letter->backend, run->backend_name, sizeof letter->backend - 1);
+}
+
+parloom_status loom_letter_write_lane(struct loom_crew *crew, const struct loom_run *run,
+                                      struct loom_letter **letter_out, parloom_error *error)
+{
+    struct loom_letter *letter = allocate(crew, sizeof *letter + scope_nbytes(run), error);
+    if (letter == NULL) return error != NULL ? error->status : PARLOOM_ERR_SPACE;
+    fill(letter, run);
+    letter->is_list = true;
+    letter->most_arguments = 1;
+    letter->functions_inherited = crew->ops->inherits;
+    if (run->scope != NULL) {
+        write_scope(run->scope, (char *)(letter + 1));
+        letter->scope = (uint64_t)(uintptr_t)(letter + 1);
+    }
+    *letter_out = letter;
+    return PARLOOM_OK;
 }
 
 static int by_begin(const void *a, const void *b)

@@ -7,6 +7,7 @@
  */
 #include "backends/crew.h"
 #include "backends/dispatch.h"
+#include "backends/lane_crew.h"
 #include "backends/letter.h"
 #include "base/clock.h"
 #include "base/memory.h"
@@ -66,7 +67,7 @@ static parloom_status open_at_supervisor(struct loom_crew *crew, parloom_error *
     parloom_status status = loom_supervisor_ensure(error);
     if (status != PARLOOM_OK) return status;
     return loom_supervisor_open_crew((uint64_t)(uintptr_t)processes->board_segment->address,
-                                     processes->identity.level + 1, crew->bell_fds, LOOM_BOARD_SLOTS,
+                                     processes->identity.level + 1, crew->bell_fds, LOOM_BOARD_BELLS,
                                      &processes->supervisor_crew, &crew->event_fd, error);
 }
 
@@ -263,6 +264,7 @@ static void stop_calls(struct loom_crew *crew)
     pthread_mutex_lock(&crew->lock);
     for (uint32_t slot = 0; slot < LOOM_BOARD_SLOTS; slot++)
         if (crew->calls[slot] != NULL) loom_dispatch_refuse(crew->calls[slot], &error);
+    loom_crew_lanes_refuse(crew, &error);
     for (uint32_t seat = 0; seat < crew->n_seats; seat++)
         if (crew->seats[seat].state != LOOM_CREW_EMPTY) crew->ops->kill(crew, seat, crew->seats[seat].generation);
     pthread_mutex_unlock(&crew->lock);
@@ -371,10 +373,41 @@ static parloom_status run_processes(void *workers, const struct loom_run *run, p
     return status;
 }
 
+/* The lane of a pool has nothing more to let go of: closing the pool waits for it. */
+static void leave_pool(void *state)
+{
+    (void)state;
+}
+
+static void leave_shared(void *state)
+{
+    release_shared(state);
+}
+
+static parloom_status open_lane(void *workers, const struct loom_lane_order *order, struct loom_lane **lane_out,
+                                parloom_error *error)
+{
+    if (is_nested())
+        return loom_status_fail(error, PARLOOM_ERR_UNSUPPORTED, 0,
+                                "a stream inside a task cannot have worker processes: they are forked for one call "
+                                "there; use the backend threads for it");
+    const struct loom_run *run = order->run;
+    struct processes *processes = workers;
+    struct identity identity = { run->worker_init, run->worker_init_state, run->worker_init_state_nbytes, run->level };
+    parloom_status status =
+        processes == NULL ? acquire_shared(run->n_jobs, &identity, &processes, error) : check_owner(processes, error);
+    if (status != PARLOOM_OK) return status;
+    status = loom_crew_lane_open(processes->crew, order, workers == NULL ? leave_shared : leave_pool, processes,
+                                 lane_out, error);
+    if (status != PARLOOM_OK && workers == NULL) release_shared(processes);
+    return status;
+}
+
 const struct loom_backend loom_backend_processes = { .name = "processes",
                                                      .memory = LOOM_MEMORY_SEPARATE,
                                                      .can_kill = true,
                                                      .open = open_processes,
                                                      .close = close_processes,
                                                      .shutdown = shutdown_shared,
-                                                     .run = run_processes };
+                                                     .run = run_processes,
+                                                     .open_lane = open_lane };

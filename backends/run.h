@@ -77,6 +77,9 @@ struct loom_run {
     struct loom_tally *tally; /* filled by the backend */
 };
 
+struct loom_lane;
+struct loom_lane_order;
+
 /* What a backend is able to do, and does. */
 struct loom_backend {
     const char *name;
@@ -92,6 +95,9 @@ struct loom_backend {
     /* Runs it; workers: of open, or NULL (shared workers, or none). A status other than OK means that the call could
      * not be run (the tally then says how far it came); what happened to tasks is in the tally alone. */
     parloom_status (*run)(void *workers, const struct loom_run *run, parloom_error *error);
+    /* Opens a lane (backends/lane.h). NULL: it has none, and runs no streams. */
+    parloom_status (*open_lane)(void *workers, const struct loom_lane_order *order, struct loom_lane **lane_out,
+                                parloom_error *error);
 };
 
 /* By name; NULL: unknown. */

@@ -106,7 +106,25 @@ void loom_shift_end(struct loom_shift *shift)
     shift->args = NULL;
     shift->arrays = NULL;
     shift->private_copies = NULL;
+    shift->args_room = 0;
     shift->scratch = NULL;
+    shift->scratch_nbytes = 0;
+    shift->work = NULL;
+}
+
+parloom_status loom_shift_widen(struct loom_shift *shift, size_t n_arguments, parloom_error *error)
+{
+    if (n_arguments <= shift->args_room) return PARLOOM_OK;
+    loom_shift_forget_work(shift);
+    free(shift->args);
+    free(shift->arrays);
+    free(shift->private_copies);
+    return make_room(shift, n_arguments, error);
+}
+
+void loom_shift_forget_work(struct loom_shift *shift)
+{
+    drop_private_copies(shift);
     shift->work = NULL;
 }
 

@@ -49,6 +49,8 @@ struct loom_shift {
     void *tell_state; /* also refuse's */
     /* The call cannot go on in this worker: the program is to know why, and nothing more is started. */
     void (*refuse)(struct loom_shift *shift, const parloom_error *error);
+    /* Hands a result to whoever reads it (parloom_return); NULL: nobody does. */
+    parloom_status (*give)(struct loom_shift *shift, const void *data, size_t nbytes);
     /* Asked between tasks where nobody else watches deadline and stop (threads, sequential); NULL: not asked.
      * Returns the status the task that just ended gets (OK, or TIMEOUT). */
     parloom_status (*look)(struct loom_shift *shift);
@@ -81,6 +83,10 @@ struct loom_shift {
  * by the caller afterwards; begin makes room for arguments. MEMORY. */
 parloom_status loom_shift_begin(struct loom_shift *shift, const struct loom_run *run, int worker, parloom_error *error);
 void loom_shift_end(struct loom_shift *shift);
+/* Between tasks of a list: room for the arguments of the next. MEMORY. */
+parloom_status loom_shift_widen(struct loom_shift *shift, size_t n_arguments, parloom_error *error);
+/* The work that was run last is gone: nothing of it is looked at any more. */
+void loom_shift_forget_work(struct loom_shift *shift);
 /* Around all tasks of a shift, after its words were set. */
 void loom_shift_enter(struct loom_shift *shift);
 void loom_shift_leave(struct loom_shift *shift);

@@ -22,10 +22,10 @@ extern "C" {
 struct loom_worker_post {
     uint64_t board_address; /* in the window */
     uint32_t seat;
-    uint32_t generation; /* of the worker in that seat, from 1 */
-    int32_t level;       /* of calls its tasks see: 1 and up */
-    int32_t fetch_fd;    /* socket to the supervisor: asks for segments (loom_supervisor_fetch) */
-    int32_t bell_fds[8]; /* eventfds of the crew, -1 beyond bell_count */
+    uint32_t generation;  /* of the worker in that seat, from 1 */
+    int32_t level;        /* of calls its tasks see: 1 and up */
+    int32_t fetch_fd;     /* socket to the supervisor: asks for segments (loom_supervisor_fetch) */
+    int32_t bell_fds[16]; /* eventfds of the crew, -1 beyond bell_count */
     int32_t bell_count;
 };
 

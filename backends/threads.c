@@ -4,6 +4,7 @@
  *
  * worker_init runs once in each thread of the team before its first task: in each call, or once for a pool.
  */
+#include "backends/lane.h"
 #include "backends/local.h"
 
 #include "base/fpu.h"
@@ -38,4 +39,5 @@ const struct loom_backend loom_backend_threads = { .name = "threads",
                                                    .memory = LOOM_MEMORY_SAME,
                                                    .open = loom_local_open,
                                                    .close = loom_local_close,
-                                                   .run = run_threads };
+                                                   .run = run_threads,
+                                                   .open_lane = loom_lane_open_threads };

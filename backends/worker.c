@@ -4,6 +4,7 @@
  *
  * Path        start: segments, reporter, worker_init; then for ever: bell, join the oldest open call, claim tickets,
  *             run them, leave. Nothing but its own desk is written, and the program is rung only by the last to leave.
+ *             Where no call is open, the belts of streams (worker_belt.c).
  * Ends        only by _exit, a signal, or with the supervisor (PDEATHSIG).
  */
 #include "backends/worker.h"
@@ -12,6 +13,8 @@
 #include "backends/openmp.h"
 #include "backends/reporter.h"
 #include "backends/shift.h"
+#include "backends/worker_belt.h"
+#include "backends/worker_init.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/fpu.h"
@@ -89,14 +92,19 @@ static void leave_at_once(int code, void *state)
     _exit(code); /* the program's own exit handlers are not run a second time here */
 }
 
-static void ring_program(const struct worker *worker)
+static void ring_bell(const struct worker *worker, uint32_t bell)
 {
     uint64_t one = 1;
-    int fd = worker->post->bell_fds[worker->slot_index];
+    int fd = worker->post->bell_fds[bell];
     /* A task may have closed it, and opened a file under its number: then this death tells the program. */
     if (!loom_file_is_still(fd, &worker->bell)) _exit(EXIT_NO_DESCRIPTOR);
     ssize_t written = write(fd, &one, sizeof one);
     (void)written; /* a full counter is rung already */
+}
+
+static void ring_program(const struct worker *worker)
+{
+    ring_bell(worker, worker->slot_index);
 }
 
 static void map_segments(struct worker *worker)
@@ -393,33 +401,59 @@ static uint32_t oldest_call(const struct worker *worker)
     return oldest;
 }
 
-static void run_init(struct worker *worker)
+/* ------------------------------------------------------------------ belts */
+
+static parloom_status begin_at_belt(void *state, struct loom_belt_work *work, const struct loom_belt_shared *belt,
+                                    parloom_error *error)
 {
-    const struct loom_init_letter *letter = (const struct loom_init_letter *)(uintptr_t)worker->board->init_letter;
-    if (letter == NULL) return;
-    parloom_error error = { 0 };
-    parloom_body found = NULL;
-    int code = (int)PARLOOM_ERR_FUNCTION;
-    if (letter->function_address != 0)
-        memcpy(&found, &letter->function_address, sizeof found);
-    else if (loom_task_resolve(&letter->function, &found, &error) != PARLOOM_OK)
-        found = NULL;
-    if (found != NULL) {
-        int (*init)(void *);
-        memcpy(&init, &found, sizeof init);
-        void *state = NULL;
-        if (letter->nbytes > 0) {
-            state = malloc((size_t)letter->nbytes);
-            if (state != NULL) memcpy(state, letter + 1, (size_t)letter->nbytes);
-        }
-        code = init(state); /* the state stays: init may have kept pointers into it */
-    }
-    if (code == 0) return;
-    loom_store_relaxed(&worker->seat->code, code); /* relaxed: ordered by state */
-    memcpy(worker->seat->message, error.message, sizeof worker->seat->message - 1);
-    loom_store_release(&worker->seat->state, LOOM_SEAT_INIT_FAILED); /* release: code; pairs with the harvest */
-    _exit(EXIT_BROKEN_BOARD);
+    struct worker *worker = state;
+    worker->letter = (const struct loom_letter *)(uintptr_t)belt->letter;
+    if (worker->letter->magic != LOOM_LETTER_MAGIC) _exit(EXIT_BROKEN_BOARD);
+    parloom_status status = begin_shift(worker, error);
+    if (status != PARLOOM_OK) return status;
+    set_environment(worker);
+    work->shift = worker->shift;
+    work->shift.task.internal = &work->shift;
+    return PARLOOM_OK;
 }
+
+static parloom_status find_at_belt(void *state, const struct loom_letter_work *letter, struct loom_work *work,
+                                   parloom_error *error)
+{
+    work->arguments = (const struct loom_argument *)(uintptr_t)letter->arguments;
+    work->n_arguments = (size_t)letter->n_arguments;
+    sync_segments(state);
+    return resolve(state, letter->function, &work->body, error);
+}
+
+static void ring_belt(void *state, uint32_t belt)
+{
+    ring_bell(state, LOOM_BOARD_SLOTS + belt);
+}
+
+/* Whoever waits for a call of this crew gives room too. */
+static void ring_all(void *state, uint32_t belt)
+{
+    const struct worker *worker = state;
+    ring_belt(state, belt);
+    for (uint32_t k = 0; k < LOOM_BOARD_SLOTS; k++)
+        if (loom_load_full(&worker->board->slots[k].call) != 0) ring_bell(worker, k); /* full: after the wish */
+}
+
+static void sync_at_belt(void *state)
+{
+    sync_segments(state);
+}
+
+static bool has_call(void *state)
+{
+    return oldest_call(state) < LOOM_BOARD_SLOTS;
+}
+
+static const struct loom_worker_belt_ops belt_ops = { begin_at_belt, find_at_belt, sync_at_belt,
+                                                      has_call,      ring_belt,    ring_all };
+
+/* ------------------------------------------------------------------- start */
 
 __attribute__((noreturn)) void loom_worker_serve(const struct loom_worker_post *post, loom_segment_fetch fetch,
                                                  void *fetch_state)
@@ -442,14 +476,14 @@ __attribute__((noreturn)) void loom_worker_serve(const struct loom_worker_post *
     _Static_assert(sizeof(struct loom_crash_shared) <= LOOM_BOARD_CRASH_BYTES, "fits the seat");
     loom_reporter_install((struct loom_crash_shared *)(void *)worker->seat->crash);
     (void)on_exit(leave_at_once, worker);
-    run_init(worker);
+    if (!loom_worker_init(worker->board, worker->seat)) _exit(EXIT_BROKEN_BOARD);
     loom_store_release(&worker->seat->state, LOOM_SEAT_READY); /* pairs with the harvest */
     for (;;) {
         uint32_t seen = loom_load_full(&worker->board->bell); /* full: before the look at calls */
         uint32_t slot = oldest_call(worker);
         if (slot < LOOM_BOARD_SLOTS)
             serve(worker, slot);
-        else
+        else if (!loom_worker_belt_serve(worker->board, post->seat, &belt_ops, worker))
             loom_board_await_bell(worker->board, seen);
     }
 }

@@ -14,7 +14,6 @@
 #include "base/status.h"
 #include "base/stop.h"
 #include "base/topology.h"
-#include "core/plan.h"
 #include "core/pool.h"
 #include "core/progress.h"
 #include "core/report.h"
@@ -58,27 +57,26 @@ static void watch(size_t ended, const struct loom_tally_counts *counts, void *st
     loom_progress_tell(&call->progress, loom_clock_ns(), ended, counts);
 }
 
-static void freeze_limits(struct call *call)
+void loom_call_freeze_plan(const struct loom_plan *plan, struct loom_run *run)
 {
-    const parloom_options *options = &call->plan.options;
-    struct loom_run *run = &call->run;
+    const parloom_options *options = &plan->options;
+    run->params = plan->params;
+    run->batch_size = options->batch_size;
+    run->is_static = options->schedule == PARLOOM_SCHEDULE_STATIC;
+    run->n_jobs = plan->n_jobs;
+    run->level = loom_shift_level();
+    run->backend_name = plan->backend->name;
     run->retries = options->retries > 0 ? options->retries : 0;
     run->go_on = options->on_error == PARLOOM_ON_ERROR_GO_ON;
     run->task_timeout_ns = options->task_timeout > 0 ? loom_clock_of_seconds(options->task_timeout) : 0;
     run->deadline_ns = options->timeout > 0 ? loom_clock_deadline(options->timeout) : LOOM_NEVER_NS;
     run->stop = options->stop;
-    run->inner_threads = inner_threads(&call->plan);
+    run->inner_threads = inner_threads(plan);
     run->fp_control = loom_fpu_read();
     run->wants_cpu = options->report != NULL || options->progress != NULL;
     run->worker_init = options->worker_init;
     run->worker_init_state = options->worker_init_state;
     run->worker_init_state_nbytes = options->worker_init_state_nbytes;
-    if (loom_progress_is_wanted(&call->progress)) {
-        run->watch = watch;
-        run->watch_state = call;
-    }
-    run->before_retry = before_retry;
-    run->before_retry_state = call;
 }
 
 /* More workers than tasks would only be woken. */
@@ -89,24 +87,24 @@ static int useful_jobs(const struct call *call)
 
 static void freeze(struct call *call)
 {
-    const parloom_options *options = &call->plan.options;
     struct loom_run *run = &call->run;
+    loom_call_freeze_plan(&call->plan, run);
     run->n = call->request->n;
     run->works = call->arguments.works;
     run->is_list = call->request->is_list;
     for (size_t i = 0; i < call->arguments.n_works; i++)
         if (run->works[i].n_arguments > run->most_arguments) run->most_arguments = run->works[i].n_arguments;
     run->is_range = call->request->is_range;
-    run->batch_size = options->batch_size;
     run->block_size = call->arguments.block_size;
-    run->params = call->plan.params;
-    run->is_static = options->schedule == PARLOOM_SCHEDULE_STATIC;
     run->n_jobs = useful_jobs(call);
-    run->level = loom_shift_level();
-    run->backend_name = call->plan.backend->name;
     run->tally = &call->tally;
     if (loom_scope_inherit(&call->inherited)) run->scope = &call->inherited;
-    freeze_limits(call);
+    if (loom_progress_is_wanted(&call->progress)) {
+        run->watch = watch;
+        run->watch_state = call;
+    }
+    run->before_retry = before_retry;
+    run->before_retry_state = call;
 }
 
 static parloom_status prepare(struct call *call, parloom_error *error)

@@ -149,7 +149,8 @@ typedef struct parloom_options {
 
     /* ---- how work is handed out */
 
-    /* For streams, which come with a later release: tasks taken ahead of the consumer: "all", "16", "2*n_jobs". */
+    /* For streams: calls taken ahead of the consumer: "all", "16", "2*n_jobs"; numbers, n_jobs, ( ), + - * / // % **, at
+     * least 1 when computed. NULL: unset (2 * n_jobs batches). */
     const char *pre_dispatch;
     /* Tasks handed over at once. 0: unset (found from how long they take). Given: no range crosses a multiple of it. */
     size_t batch_size;

@@ -26,7 +26,7 @@ typedef struct parloom_task {
     size_t index; /* which iteration or call */
     size_t begin; /* parloom_for_range: run [begin, end); else begin = index */
     size_t end;   /*                                      else end = index + 1 */
-    size_t count; /* how many tasks the call has */
+    size_t count; /* how many tasks the call has; 0 in a stream, which does not know */
     int worker;   /* 0 .. n_jobs - 1, stable for the life of a worker */
     int n_jobs;
     int attempt; /* 0, then 1 .. for retries */
