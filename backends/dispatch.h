@@ -25,9 +25,10 @@ struct loom_dispatch {
     bool owns_bitmaps;       /* they are a block of the public arena, not part of the board */
     void *blocks[8];         /* letter memory of the call: freed at its end */
     size_t n_blocks;
-    uint64_t *dead_claims;       /* what workers that died in this round had claimed; NULL: nobody died */
-    uint64_t *told_until;        /* by seat: up to where its worker told of tasks it did not start in this round */
-    struct loom_repair *repairs; /* for the next round */
+    struct loom_state_shared *state; /* that workers apply first; held. Or NULL */
+    uint64_t *dead_claims;           /* what workers that died in this round had claimed; NULL: nobody died */
+    uint64_t *told_until;            /* by seat: up to where its worker told of tasks it did not start in this round */
+    struct loom_repair *repairs;     /* for the next round */
     size_t n_repairs, repairs_room;
     uint64_t *skips; /* tasks of reductions that are not run again, sorted */
     size_t n_skips, skips_room;

@@ -11,6 +11,7 @@
 #include "backends/dispatch.h"
 
 #include "backends/shift.h"
+#include "backends/state.h"
 #include "base/futex.h"
 #include "base/memory.h"
 #include "base/status.h"
@@ -300,7 +301,8 @@ void loom_dispatch_harvest(struct loom_dispatch *dispatch, uint32_t seat, const 
     /* relaxed: the writer is dead */
     bool has_joined = loom_load_relaxed(&desk->joined) == dispatch->call;
     bool has_left = loom_load_relaxed(&desk->left) == dispatch->call;
-    if (has_joined && !has_left) settle_desk(dispatch, seat, desk, death);
+    if (has_joined && !has_left && !loom_state_blame(dispatch, seat, death->wait_status, death->pid))
+        settle_desk(dispatch, seat, desk, death);
     remember_claims(dispatch, bitmap_of(dispatch, seat));
     clear_desk(dispatch, seat);
     /* full: from now on running may be one too many; pairs with loom_board_leave */

@@ -6,6 +6,7 @@
  * references are kept for the life of the crew, so a worker resolves each function once.
  */
 #include "backends/dispatch.h"
+#include "backends/state.h"
 
 #include "base/memory.h"
 #include "base/status.h"
@@ -51,6 +52,7 @@ void loom_dispatch_free_letters(struct loom_dispatch *dispatch)
 {
     for (size_t k = 0; k < dispatch->n_blocks; k++) release(dispatch->crew, dispatch->blocks[k]);
     dispatch->n_blocks = 0;
+    loom_state_let_go(dispatch);
 }
 
 void loom_letter_book_destroy(struct loom_letter_book *book, struct loom_arena *letters)
@@ -329,6 +331,8 @@ parloom_status loom_dispatch_write_letter(struct loom_dispatch *dispatch, parloo
     fill(letter, dispatch->run);
     letter->works = works;
     letter->scope = scope;
+    status = loom_state_write(dispatch, &letter->state, error);
+    if (status != PARLOOM_OK) return status;
     letter->functions_inherited = dispatch->crew->ops->inherits;
     if (is_first) {
         bool is_auto;

@@ -15,6 +15,8 @@
 extern "C" {
 #endif
 
+struct loom_state;
+
 #define LOOM_RUN_MOST_TASKS ((size_t)1 << 60) /* indices have room for marks beside them (shift.h) */
 
 enum loom_argument_form {
@@ -75,6 +77,7 @@ struct loom_run {
     void (*before_retry)(size_t begin, size_t end, void *state);
     void *before_retry_state;
     struct loom_tally *tally; /* filled by the backend */
+    struct loom_state *state; /* what separate workers apply before their part in the call (state.h); NULL: nothing */
 };
 
 struct loom_lane;

@@ -15,6 +15,7 @@
 #include "backends/shift.h"
 #include "backends/worker_belt.h"
 #include "backends/worker_init.h"
+#include "backends/state.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/fpu.h"
@@ -157,6 +158,7 @@ static void tell(struct loom_shift *shift, size_t begin, size_t end, const parlo
 static void tell_refusal(struct worker *worker, const parloom_error *error)
 {
     struct loom_log_entry entry = { .begin = UINT64_MAX, .end = UINT64_MAX, .status = error->status };
+    entry.code = error->code;
     entry.message_nbytes = (uint32_t)strnlen(error->message, sizeof error->message - 1) + 1;
     loom_shift_lower(&worker->slot->stop_before, 0);
     append(worker, &entry, error->message);
@@ -338,10 +340,22 @@ static uint64_t cpu_ns(const struct worker *worker)
     return (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
 }
 
+static const struct loom_state_shared *state_of(const struct worker *worker)
+{
+    return (const struct loom_state_shared *)(uintptr_t)worker->letter->state;
+}
+
+static parloom_status take_on_state(struct worker *worker, parloom_error *error)
+{
+    const struct loom_state_shared *state = state_of(worker);
+    if (state == NULL) return PARLOOM_OK; /* forked: inherited */
+    return loom_state_apply(state, worker->seat, worker->fetch, worker->fetch_state, error);
+}
+
 static void run_call(struct worker *worker)
 {
     parloom_error error;
-    if (begin_shift(worker, &error) != PARLOOM_OK) {
+    if (take_on_state(worker, &error) != PARLOOM_OK || begin_shift(worker, &error) != PARLOOM_OK) {
         tell_refusal(worker, &error);
         return;
     }
@@ -361,6 +375,7 @@ static void run_call(struct worker *worker)
         take_one_by_one(worker, bitmap);
     loom_shift_leave(&worker->shift);
     loom_shift_end(&worker->shift);
+    if (state_of(worker) != NULL) loom_state_restore(state_of(worker));
     /* relaxed: ordered by leaving */
     loom_store_relaxed(&worker->seat->cpu_ns, loom_load_relaxed(&worker->seat->cpu_ns) + cpu_ns(worker) - cpu_before);
     if (__fpending(stdout) > 0) (void)fflush(stdout);

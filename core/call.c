@@ -18,8 +18,10 @@
 #include "core/progress.h"
 #include "core/report.h"
 #include "core/scope.h"
+#include "core/state.h"
 
 #include "backends/shift.h"
+#include "shm/window.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +33,7 @@ struct call {
     struct loom_arguments arguments;
     struct loom_tally tally;
     struct loom_run run;
+    struct loom_state *state; /* or NULL */
     struct loom_progress progress;
     uint64_t started_ns;
     double cpu_before;
@@ -98,6 +101,7 @@ static void freeze(struct call *call)
     run->block_size = call->arguments.block_size;
     run->n_jobs = useful_jobs(call);
     run->tally = &call->tally;
+    run->state = call->state;
     if (loom_scope_inherit(&call->inherited)) run->scope = &call->inherited;
     if (loom_progress_is_wanted(&call->progress)) {
         run->watch = watch;
@@ -105,6 +109,13 @@ static void freeze(struct call *call)
     }
     run->before_retry = before_retry;
     run->before_retry_state = call;
+}
+
+/* What tasks inherit needs no capturing; those of a call made in a worker process are forked from it. */
+static parloom_status capture_state(struct call *call, parloom_error *error)
+{
+    if (call->plan.backend->memory != LOOM_MEMORY_SEPARATE || loom_window_is_attached()) return PARLOOM_OK;
+    return loom_state_capture(&call->state, error);
 }
 
 static parloom_status prepare(struct call *call, parloom_error *error)
@@ -120,6 +131,7 @@ static parloom_status prepare(struct call *call, parloom_error *error)
                                 "the call was cancelled through its stop before it began");
     status = loom_arguments_stage(&call->arguments, call->request, options, (int)call->plan.backend->memory, block_size,
                                   error);
+    if (status == PARLOOM_OK) status = capture_state(call, error);
     if (status == PARLOOM_OK) freeze(call);
     return status;
 }
@@ -207,6 +219,7 @@ static parloom_status make_call(struct call *call, parloom_error *error)
     }
     deliver_report(call, returned_nbytes);
     loom_arguments_release(&call->arguments);
+    loom_state_release(call->state);
     loom_tally_fini(&call->tally);
     return status;
 }

@@ -10,6 +10,7 @@
 #include "base/options.h"
 #include "base/status.h"
 #include "core/plan.h"
+#include "core/state.h"
 #include "shm/segment.h"
 
 #include <pthread.h>
@@ -161,5 +162,6 @@ void parloom_pool_close(parloom_pool *pool)
 void parloom_shutdown(bool kill)
 {
     loom_backend_shutdown(kill);
+    loom_state_forget();
     loom_segment_trim();
 }

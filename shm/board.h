@@ -85,7 +85,13 @@ struct loom_desk_shared {
     alignas(LOOM_BOARD_LINE) unsigned char log[LOOM_BOARD_LOG_BYTES];
 };
 
-enum loom_seat_state { LOOM_SEAT_STARTING = 0, LOOM_SEAT_READY = 1, LOOM_SEAT_INIT_FAILED = 2, LOOM_SEAT_UNFIT = 3 };
+enum loom_seat_state {
+    LOOM_SEAT_STARTING = 0,
+    LOOM_SEAT_READY = 1,
+    LOOM_SEAT_INIT_FAILED = 2,
+    LOOM_SEAT_UNFIT = 3,
+    LOOM_SEAT_APPLYING = 4 /* message: the state whose apply function runs */
+};
 
 /*
  * One worker for its life. Layout version 1. All written by the worker, read by the program; crash holds a
