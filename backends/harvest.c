@@ -11,6 +11,7 @@
 #include "backends/dispatch.h"
 
 #include "backends/shift.h"
+#include "backends/side_channel.h"
 #include "backends/state.h"
 #include "base/futex.h"
 #include "base/memory.h"
@@ -76,6 +77,10 @@ static void take_entry(struct loom_dispatch *dispatch, uint32_t seat, const stru
 {
     parloom_error error;
     const struct loom_run *run = dispatch->run;
+    if (entry->status == LOOM_RECORD_ENTRY) {
+        loom_records_take(run, entry, (int)seat, message);
+        return;
+    }
     loom_status_fail(&error, entry->status, 0, "%s", message);
     error.code = entry->code;
     error.attempt = entry->attempt;

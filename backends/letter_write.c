@@ -6,6 +6,7 @@
  * references are kept for the life of the crew, so a worker resolves each function once.
  */
 #include "backends/dispatch.h"
+#include "backends/side_channel.h"
 #include "backends/state.h"
 
 #include "base/memory.h"
@@ -301,6 +302,7 @@ static parloom_status write_repairs(struct loom_dispatch *dispatch, struct loom_
     size_t repairs_nbytes = dispatch->n_repairs * sizeof *dispatch->repairs;
     size_t skips_nbytes = dispatch->n_skips * sizeof *dispatch->skips;
     qsort(dispatch->repairs, dispatch->n_repairs, sizeof *dispatch->repairs, by_begin);
+    loom_records_drop(dispatch);
     char *block = allocate_for(dispatch, repairs_nbytes + skips_nbytes, error);
     if (block == NULL) return error != NULL ? error->status : PARLOOM_ERR_SPACE;
     memcpy(block, dispatch->repairs, repairs_nbytes);
@@ -310,6 +312,21 @@ static parloom_status write_repairs(struct loom_dispatch *dispatch, struct loom_
     letter->n_skips = dispatch->n_skips;
     letter->tickets = dispatch->n_repairs;
     dispatch->n_repairs = 0;
+    return PARLOOM_OK;
+}
+
+/* Forked workers read the caller's. */
+static parloom_status write_channels(struct loom_dispatch *dispatch, struct loom_letter *letter, parloom_error *error)
+{
+    const struct loom_channels *channels = dispatch->run->channels;
+    struct loom_channels *copy = NULL;
+    if (channels != NULL && dispatch->crew->letters != NULL) {
+        copy = allocate_for(dispatch, sizeof *copy, error);
+        if (copy == NULL) return error != NULL ? error->status : PARLOOM_ERR_SPACE;
+        *copy = *channels;
+        channels = copy;
+    }
+    letter->channels = (uint64_t)(uintptr_t)channels;
     return PARLOOM_OK;
 }
 
@@ -332,6 +349,7 @@ parloom_status loom_dispatch_write_letter(struct loom_dispatch *dispatch, parloo
     letter->works = works;
     letter->scope = scope;
     status = loom_state_write(dispatch, &letter->state, error);
+    if (status == PARLOOM_OK) status = write_channels(dispatch, letter, error);
     if (status != PARLOOM_OK) return status;
     letter->functions_inherited = dispatch->crew->ops->inherits;
     if (is_first) {

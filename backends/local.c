@@ -3,6 +3,7 @@
 #include "backends/local.h"
 
 #include "backends/letter.h"
+#include "backends/side_channel.h"
 #include "base/clock.h"
 #include "base/status.h"
 #include "base/stop.h"
@@ -56,6 +57,16 @@ static size_t count_done(const struct loom_local *local)
     for (const struct loom_local_worker *worker = local->working; worker != NULL; worker = worker->next)
         done += loom_load_relaxed(&worker->done); /* relaxed: progress only */
     return (size_t)done;
+}
+
+static parloom_status record(struct loom_shift *shift, size_t task, uint32_t channel, const void *data, size_t nbytes)
+{
+    struct loom_local_worker *worker = shift->tell_state;
+    struct loom_record made = { .task = task, .channel = channel, .worker = shift->task.worker, .is_last = true };
+    pthread_mutex_lock(&worker->local->lock);
+    bool is_added = loom_records_add(worker->local->run->records, &made, data, nbytes);
+    pthread_mutex_unlock(&worker->local->lock);
+    return is_added ? PARLOOM_OK : PARLOOM_ERR_MEMORY;
 }
 
 static void tell_progress(struct loom_local_worker *worker, uint64_t now)
@@ -241,6 +252,7 @@ void loom_local_work(struct loom_local *local, int number, bool is_caller)
     worker.shift.stop_before = &local->stop_before;
     worker.shift.tell = tell;
     worker.shift.refuse = refuse;
+    worker.shift.record = record;
     worker.shift.tell_state = &worker;
     if (needs_look(&worker)) {
         worker.shift.look = look;

@@ -16,6 +16,8 @@ extern "C" {
 #endif
 
 struct loom_state;
+struct loom_channels;
+struct loom_records;
 
 #define LOOM_RUN_MOST_TASKS ((size_t)1 << 60) /* indices have room for marks beside them (shift.h) */
 
@@ -76,7 +78,9 @@ struct loom_run {
      * to. */
     void (*before_retry)(size_t begin, size_t end, void *state);
     void *before_retry_state;
-    struct loom_tally *tally; /* filled by the backend */
+    struct loom_tally *tally;             /* filled by the backend */
+    const struct loom_channels *channels; /* that tasks may record to (side_channel.h); NULL: none */
+    struct loom_records *records;         /* of those channels; filled by the backend */
     struct loom_state *state; /* what separate workers apply before their part in the call (state.h); NULL: nothing */
 };
 

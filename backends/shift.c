@@ -21,6 +21,22 @@ static _Thread_local int level_of_thread;
 static const volatile uint32_t always_here = 1;              /* in the caller's own process nobody watches for forks */
 static _Thread_local const parloom_options *scope_of_thread; /* lives as long as the shift that set it */
 
+static _Thread_local struct loom_shift *shift_of_thread;
+
+struct loom_shift *loom_shift_current(void)
+{
+    return shift_of_thread;
+}
+
+size_t loom_shift_task(const struct loom_shift *shift)
+{
+    if (!shift->is_range) return shift->task.index;
+    uint64_t current = loom_load_relaxed(shift->current); /* relaxed: this thread wrote it */
+    size_t index = (size_t)LOOM_SHIFT_INDEX(current);
+    bool is_announced = (current & LOOM_SHIFT_ANNOUNCED) != 0 && index >= shift->task.begin && index < shift->task.end;
+    return is_announced ? index : shift->task.begin;
+}
+
 int loom_shift_level(void)
 {
     return level_of_thread;
@@ -59,6 +75,7 @@ parloom_status loom_shift_begin(struct loom_shift *shift, const struct loom_run 
     shift->cut = run->batch_size;
     shift->block_size = run->block_size;
     shift->stop = run->stop;
+    shift->channels = run->channels;
     shift->is_here = &always_here;
     shift->scope = run->scope;
     shift->deadline_ns = run->deadline_ns;
@@ -392,6 +409,8 @@ void loom_shift_resume(struct loom_shift *shift)
     level_of_thread = shift->task.level + 1;
     shift->outer_scope = scope_of_thread;
     scope_of_thread = shift->scope;
+    shift->outer_shift = shift_of_thread;
+    shift_of_thread = shift;
     loom_alloc_task_begin();
 }
 
@@ -408,6 +427,7 @@ void loom_shift_leave(struct loom_shift *shift)
     loom_alloc_task_end();
     level_of_thread = shift->outer_level;
     scope_of_thread = shift->outer_scope;
+    shift_of_thread = shift->outer_shift;
 }
 
 bool loom_shift_run(struct loom_shift *shift, size_t begin, size_t end)

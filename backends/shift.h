@@ -45,8 +45,13 @@ struct loom_shift {
     _Atomic uint64_t *range_end;
     _Atomic uint64_t *stop_before; /* tasks at or beyond are not started; lowered by whoever sees an error */
 
+    /* What parloom_record does; channels NULL: nothing is collected. */
+    const struct loom_channels *channels;
+    parloom_status (*record)(struct loom_shift *shift, size_t task, uint32_t channel, const void *data, size_t nbytes);
+    struct loom_shift *outer_shift; /* of this thread around it */
+
     loom_shift_tell tell;
-    void *tell_state; /* also refuse's */
+    void *tell_state; /* also refuse's and record's */
     /* The call cannot go on in this worker: the program is to know why, and nothing more is started. */
     void (*refuse)(struct loom_shift *shift, const parloom_error *error);
     /* Hands a result to whoever reads it (parloom_return); NULL: nobody does. */
@@ -132,6 +137,10 @@ void loom_shift_lower(_Atomic uint64_t *bound, uint64_t to);
 
 /* The level of calls made by this thread now: 0 outside of tasks. */
 int loom_shift_level(void);
+/* The shift whose task this thread runs now; NULL: none. */
+struct loom_shift *loom_shift_current(void);
+/* The task that runs: in a range the one that was announced, else where it begins. */
+size_t loom_shift_task(const struct loom_shift *shift);
 /* What holds for those calls by a scope around the task that this thread is in; NULL: nothing. */
 const parloom_options *loom_shift_scope(void);
 

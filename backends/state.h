@@ -67,10 +67,11 @@ bool loom_state_blame(struct loom_dispatch *dispatch, uint32_t seat, int wait_st
 /* ---- in a worker (state_apply.c) */
 
 struct loom_seat_shared;
-/* What this worker has not yet, in order. IO, MEMORY, FUNCTION, VERSION, CALLBACK. */
-parloom_status loom_state_apply(const struct loom_state_shared *state, struct loom_seat_shared *seat,
-                                loom_segment_fetch fetch, void *fetch_state, parloom_error *error);
-void loom_state_restore(const struct loom_state_shared *state);
+/* address: of a letter's state; 0: nothing. What this worker has not yet, in order. IO, MEMORY, FUNCTION, VERSION,
+ * CALLBACK. */
+parloom_status loom_state_apply(uint64_t address, struct loom_seat_shared *seat, loom_segment_fetch fetch,
+                                void *fetch_state, parloom_error *error);
+void loom_state_restore(uint64_t address);
 
 #ifdef __cplusplus
 }

@@ -83,10 +83,16 @@ static parloom_status apply_changed(const struct loom_state_item_shared *item, s
     return status;
 }
 
-parloom_status loom_state_apply(const struct loom_state_shared *state, struct loom_seat_shared *seat,
-                                loom_segment_fetch fetch, void *fetch_state, parloom_error *error)
+static const struct loom_state_shared *state_at(uint64_t address)
 {
-    if (state->number == had.number) return PARLOOM_OK;
+    return (const struct loom_state_shared *)(uintptr_t)address;
+}
+
+parloom_status loom_state_apply(uint64_t address, struct loom_seat_shared *seat, loom_segment_fetch fetch,
+                                void *fetch_state, parloom_error *error)
+{
+    const struct loom_state_shared *state = state_at(address);
+    if (address == 0 || state->number == had.number) return PARLOOM_OK;
     had.number = 0; /* until all of it holds */
     if (state->surroundings_version != had.surroundings_version) {
         had.surroundings_version = 0;
@@ -116,8 +122,10 @@ static void restore_item(const struct loom_state_item_shared *item)
 }
 
 /* The last one first, as scopes end. */
-void loom_state_restore(const struct loom_state_shared *state)
+void loom_state_restore(uint64_t address)
 {
+    const struct loom_state_shared *state = state_at(address);
+    if (address == 0) return;
     for (size_t k = state->n_items; k > 0; k--)
         if (state->items[k - 1].has_restore) restore_item(&state->items[k - 1]);
 }

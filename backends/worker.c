@@ -15,6 +15,7 @@
 #include "backends/shift.h"
 #include "backends/worker_belt.h"
 #include "backends/worker_init.h"
+#include "backends/side_channel.h"
 #include "backends/state.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -131,8 +132,9 @@ static inline void sync_segments(struct worker *worker)
 
 /* ---------------------------------------------------------------- telling */
 
-static void append(struct worker *worker, const struct loom_log_entry *entry, const char *message)
+void loom_worker_append(void *told_by, const struct loom_log_entry *entry, const char *message)
 {
+    struct worker *worker = told_by;
     for (;;) {
         uint32_t moved = loom_load_full(&worker->desk->log_moved); /* full: before the try; pairs with the drain */
         if (loom_board_log_try_append(worker->desk, entry, message)) return;
@@ -151,7 +153,7 @@ static void tell(struct loom_shift *shift, size_t begin, size_t end, const parlo
         size_t length = strnlen(error->message, sizeof error->message - 1);
         if (length > 0) entry.message_nbytes = (uint32_t)length + 1;
     }
-    append(shift->tell_state, &entry, error != NULL ? error->message : NULL);
+    loom_worker_append(shift->tell_state, &entry, error != NULL ? error->message : NULL);
 }
 
 /* The whole call cannot be run here: the program refuses it. */
@@ -161,7 +163,7 @@ static void tell_refusal(struct worker *worker, const parloom_error *error)
     entry.code = error->code;
     entry.message_nbytes = (uint32_t)strnlen(error->message, sizeof error->message - 1) + 1;
     loom_shift_lower(&worker->slot->stop_before, 0);
-    append(worker, &entry, error->message);
+    loom_worker_append(worker, &entry, error->message);
 }
 
 static void refuse(struct loom_shift *shift, const parloom_error *error)
@@ -303,6 +305,7 @@ static parloom_status begin_shift(struct worker *worker, parloom_error *error)
         .backend_name = letter->backend,
         .go_on = letter->go_on,
         .scope = (const parloom_options *)(uintptr_t)letter->scope,
+        .channels = (const struct loom_channels *)(uintptr_t)letter->channels,
     };
     if (!letter->is_list) {
         parloom_status status = read_work(worker, 0, error);
@@ -320,6 +323,7 @@ static parloom_status begin_shift(struct worker *worker, parloom_error *error)
     worker->shift.is_here = worker->is_here;
     worker->shift.tell = tell;
     worker->shift.refuse = refuse;
+    worker->shift.record = loom_record_tell;
     worker->shift.tell_state = worker;
     return PARLOOM_OK;
 }
@@ -340,22 +344,12 @@ static uint64_t cpu_ns(const struct worker *worker)
     return (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
 }
 
-static const struct loom_state_shared *state_of(const struct worker *worker)
-{
-    return (const struct loom_state_shared *)(uintptr_t)worker->letter->state;
-}
-
-static parloom_status take_on_state(struct worker *worker, parloom_error *error)
-{
-    const struct loom_state_shared *state = state_of(worker);
-    if (state == NULL) return PARLOOM_OK; /* forked: inherited */
-    return loom_state_apply(state, worker->seat, worker->fetch, worker->fetch_state, error);
-}
-
 static void run_call(struct worker *worker)
 {
     parloom_error error;
-    if (take_on_state(worker, &error) != PARLOOM_OK || begin_shift(worker, &error) != PARLOOM_OK) {
+    parloom_status status =
+        loom_state_apply(worker->letter->state, worker->seat, worker->fetch, worker->fetch_state, &error);
+    if (status != PARLOOM_OK || begin_shift(worker, &error) != PARLOOM_OK) {
         tell_refusal(worker, &error);
         return;
     }
@@ -375,7 +369,7 @@ static void run_call(struct worker *worker)
         take_one_by_one(worker, bitmap);
     loom_shift_leave(&worker->shift);
     loom_shift_end(&worker->shift);
-    if (state_of(worker) != NULL) loom_state_restore(state_of(worker));
+    loom_state_restore(worker->letter->state);
     /* relaxed: ordered by leaving */
     loom_store_relaxed(&worker->seat->cpu_ns, loom_load_relaxed(&worker->seat->cpu_ns) + cpu_ns(worker) - cpu_before);
     if (__fpending(stdout) > 0) (void)fflush(stdout);

@@ -10,4 +10,8 @@
 __attribute__((noreturn)) void loom_worker_serve(const struct loom_worker_post *post, loom_segment_fetch fetch,
                                                  void *fetch_state);
 
+/* Of the worker behind a shift (its tell_state): an entry for the program. Waits where the log is full. */
+struct loom_log_entry;
+void loom_worker_append(void *told_by, const struct loom_log_entry *entry, const char *message);
+
 #endif

@@ -14,6 +14,7 @@
 #include "base/status.h"
 #include "base/stop.h"
 #include "base/topology.h"
+#include "core/channel.h"
 #include "core/pool.h"
 #include "core/progress.h"
 #include "core/report.h"
@@ -34,6 +35,8 @@ struct call {
     struct loom_tally tally;
     struct loom_run run;
     struct loom_state *state; /* or NULL */
+    struct loom_channels channels;
+    struct loom_records records;
     struct loom_progress progress;
     uint64_t started_ns;
     double cpu_before;
@@ -102,6 +105,8 @@ static void freeze(struct call *call)
     run->n_jobs = useful_jobs(call);
     run->tally = &call->tally;
     run->state = call->state;
+    if (loom_channels_freeze(&call->channels)) run->channels = &call->channels;
+    run->records = &call->records;
     if (loom_scope_inherit(&call->inherited)) run->scope = &call->inherited;
     if (loom_progress_is_wanted(&call->progress)) {
         run->watch = watch;
@@ -166,6 +171,16 @@ static parloom_status run(struct call *call, parloom_error *error)
     return failed_task(call, error);
 }
 
+/* Of failed calls too. */
+static parloom_status merge(struct call *call, parloom_status status, parloom_error *error)
+{
+    if (call->run.channels == NULL) return status;
+    bool is_whole = loom_channels_merge(&call->channels, &call->records, &call->tally);
+    loom_records_release(&call->records);
+    if (is_whole || status != PARLOOM_OK) return status;
+    return loom_status_fail(error, PARLOOM_ERR_MEMORY, 0, "no memory for what the tasks recorded: some of it is lost");
+}
+
 static void report(struct call *call, size_t returned_nbytes)
 {
     const struct loom_spill *spill = call->arguments.spill; /* NULL: nothing was copied */
@@ -214,6 +229,7 @@ static parloom_status make_call(struct call *call, parloom_error *error)
     if (status == PARLOOM_OK) {
         status = run(call, error);
         returned_nbytes = loom_arguments_deliver(&call->arguments, &call->tally);
+        status = merge(call, status, error);
     } else {
         loom_report_refusal(&call->tally);
     }

@@ -49,6 +49,7 @@
 #include <parloom/options.h>
 #include <parloom/parallel.h>
 #include <parloom/pool.h>
+#include <parloom/record.h>
 #include <parloom/state.h>
 #include <parloom/status.h>
 #include <parloom/stream.h>

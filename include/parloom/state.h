@@ -40,7 +40,7 @@
 extern "C" {
 #endif
 
-enum { PARLOOM_STATE_NAME_BYTES = 64 }; /* of a name, with its final NUL */
+enum { PARLOOM_STATE_NAME_BYTES = 64 }; /* of a name of a state or a channel, with its final NUL */
 
 /* How one state travels. Threads and sequential tasks see the program's own; forked workers inherit it. */
 typedef struct parloom_state_ops {
