@@ -206,6 +206,14 @@ static struct loom_death death_of(const struct loom_crew_seat *seat, const struc
     return death;
 }
 
+/* It ended because it had run as many tasks as it may. */
+static bool has_retired(const struct loom_crew *crew, const struct loom_worker_event *event)
+{
+    const struct loom_seat_shared *shared = loom_board_seat(crew->board, event->seat);
+    /* acquire: pairs with the worker's release of state */
+    return loom_load_acquire(&shared->state) == LOOM_SEAT_RETIRED && event->wait_status == 0;
+}
+
 static void harvest_everywhere(struct loom_crew *crew, uint32_t seat, const struct loom_death *death)
 {
     for (uint32_t slot = 0; slot < LOOM_BOARD_SLOTS; slot++) {
@@ -255,7 +263,9 @@ static void settle_death(struct loom_crew *crew, const struct loom_worker_event 
     struct loom_death death = death_of(seat, event);
     seat->state = LOOM_CREW_EMPTY;
     describe_end(event, crew->last_death, sizeof crew->last_death);
-    bool is_strange = !is_start_failure(crew, event) && !seat->is_killed;
+    bool is_retired = has_retired(crew, event);
+    if (is_retired) death.status = PARLOOM_OK;
+    bool is_strange = !is_retired && !is_start_failure(crew, event) && !seat->is_killed;
     harvest_everywhere(crew, event->seat, &death);
     if (is_strange) refuse_storm(crew);
     refill(crew, event->seat);

@@ -259,7 +259,8 @@ static _Atomic uint64_t *bitmap_of(const struct loom_dispatch *dispatch, uint32_
     return (_Atomic uint64_t *)(void *)(dispatch->bitmaps + seat * dispatch->bitmap_stride);
 }
 
-static void clear_desk(struct loom_dispatch *dispatch, uint32_t seat)
+/* stays_out: where rows belong to seats, the next worker in that seat takes none. */
+static void clear_desk(struct loom_dispatch *dispatch, uint32_t seat, bool stays_out)
 {
     struct loom_desk_shared *desk = loom_board_desk(dispatch->crew->board, dispatch->slot, seat);
     dispatch->done_before += loom_load_relaxed(&desk->done); /* relaxed: progress */
@@ -267,8 +268,8 @@ static void clear_desk(struct loom_dispatch *dispatch, uint32_t seat)
     memset((void *)desk, 0, offsetof(struct loom_desk_shared, log)); /* nobody writes it: its worker is reaped */
     memset(dispatch->bitmaps + seat * dispatch->bitmap_stride, 0,
            (size_t)(dispatch->tickets + 63) / 64 * sizeof(uint64_t));
-    if (!dispatch->letter->is_static) return;
-    /* Static: the next worker in that seat stays out; the rows go to whoever is free. */
+    if (!dispatch->letter->is_static || !stays_out) return;
+    /* The rows that are left go to whoever is free. */
     loom_store_relaxed(&desk->joined, dispatch->call); /* relaxed: the worker is not started yet */
     loom_store_relaxed(&desk->left, dispatch->call);
 }
@@ -300,16 +301,17 @@ void loom_dispatch_harvest(struct loom_dispatch *dispatch, uint32_t seat, const 
 {
     if (seat >= (uint32_t)dispatch->run->n_jobs) return;
     struct loom_desk_shared *desk = loom_board_desk(dispatch->crew->board, dispatch->slot, seat);
-    dispatch->run->tally->workers_lost++;
+    bool is_retired = death->status == PARLOOM_OK; /* it has left what it had joined */
+    if (!is_retired) dispatch->run->tally->workers_lost++;
     if (dispatch->letter == NULL) return; /* nothing was handed out yet */
     loom_dispatch_drain(dispatch, seat);
     /* relaxed: the writer is dead */
     bool has_joined = loom_load_relaxed(&desk->joined) == dispatch->call;
     bool has_left = loom_load_relaxed(&desk->left) == dispatch->call;
-    if (has_joined && !has_left && !loom_state_blame(dispatch, seat, death->wait_status, death->pid))
+    if (has_joined && !has_left && !is_retired && !loom_state_blame(dispatch, seat, death->wait_status, death->pid))
         settle_desk(dispatch, seat, desk, death);
     remember_claims(dispatch, bitmap_of(dispatch, seat));
-    clear_desk(dispatch, seat);
+    clear_desk(dispatch, seat, has_joined || !is_retired);
     /* full: from now on running may be one too many; pairs with loom_board_leave */
     loom_store_full(&dispatch->crew->board->slots[dispatch->slot].ring_always, 1);
 }

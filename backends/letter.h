@@ -40,6 +40,7 @@ struct loom_letter {
     uint64_t skips;   /* address of uint64_t[n_skips], ascending */
     uint64_t n_skips;
     uint64_t batch_size;
+    uint64_t fresh_worker_every;
     uint64_t block_size;
     uint64_t fp_control;
     uint64_t scope;    /* address of a parloom_options, its strings behind it; 0: none */

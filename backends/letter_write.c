@@ -260,6 +260,7 @@ static void fill(struct loom_letter *letter, const struct loom_run *run)
     letter->magic = LOOM_LETTER_MAGIC;
     letter->n = run->n;
     letter->batch_size = run->batch_size;
+    letter->fresh_worker_every = run->fresh_worker_every;
     letter->block_size = run->block_size;
     letter->fp_control = run->fp_control;
     letter->is_list = run->is_list;

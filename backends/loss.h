@@ -7,7 +7,7 @@
 
 /* How a worker ended. */
 struct loom_death {
-    parloom_status status; /* CRASHED, EXITED or TIMEOUT */
+    parloom_status status; /* CRASHED, EXITED or TIMEOUT; OK: it retired */
     int wait_status;
     int pid;
     bool oom_killed;

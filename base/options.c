@@ -158,6 +158,7 @@ static const struct field {
     AFTER(worker_init_state),
     AFTER(worker_init_state_nbytes),
     ALONE(progress_style),
+    ALONE(fresh_worker_every),
 #undef ALONE
 #undef AFTER
 };

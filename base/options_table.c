@@ -111,6 +111,11 @@ static const struct row {
       INTEGER,
       AT(inner_max_num_threads),
       NULL },
+    { { "fresh_worker_every", "integer", "never", "any; negative: never",
+        "a worker that has run so many tasks is replaced" },
+      INTEGER,
+      AT(fresh_worker_every),
+      NULL },
 };
 enum { ROWS = (int)(sizeof TABLE / sizeof TABLE[0]) };
 

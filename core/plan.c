@@ -179,7 +179,19 @@ static bool needs_worker(const struct loom_plan *plan)
 {
     const parloom_options *options = &plan->options;
     return options->require == PARLOOM_REQUIRE_ISOLATION || options->task_timeout > 0 || options->timeout > 0 ||
-           options->retries > 0 || options->n_jobs < 0;
+           options->retries > 0 || options->n_jobs < 0 || options->fresh_worker_every > 0;
+}
+
+/* What a scope or the environment says of it is meant for calls that have workers. */
+static parloom_status check_fresh(struct loom_plan *plan, const parloom_options *given, parloom_error *error)
+{
+    if (plan->options.fresh_worker_every <= 0 || plan->backend->can_kill) return PARLOOM_OK;
+    plan->options.fresh_worker_every = 0;
+    if (given->fresh_worker_every <= 0) return PARLOOM_OK;
+    return loom_status_fail(error, PARLOOM_ERR_UNSUPPORTED, 0,
+                            "fresh_worker_every is %d, and the backend \"%s\" has no workers to replace: use processes "
+                            "or fork",
+                            given->fresh_worker_every, plan->backend->name);
 }
 
 static parloom_status choose_jobs(struct loom_plan *plan, parloom_error *error)
@@ -224,6 +236,7 @@ static parloom_status make(struct loom_plan *plan, const parloom_options *given,
     if (status == PARLOOM_OK) status = choose_backend(plan, &options, error);
     if (status == PARLOOM_OK) status = read_params(plan, &options, error);
     if (status == PARLOOM_OK) status = check_folder(&plan->options, error);
+    if (status == PARLOOM_OK) status = check_fresh(plan, &options, error);
     if (status == PARLOOM_OK) status = choose_jobs(plan, error);
     if (status == PARLOOM_OK) status = check_pre_dispatch(plan, &options, error);
     return status;

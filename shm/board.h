@@ -90,7 +90,8 @@ enum loom_seat_state {
     LOOM_SEAT_READY = 1,
     LOOM_SEAT_INIT_FAILED = 2,
     LOOM_SEAT_UNFIT = 3,
-    LOOM_SEAT_APPLYING = 4 /* message: the state whose apply function runs */
+    LOOM_SEAT_APPLYING = 4, /* message: the state whose apply function runs */
+    LOOM_SEAT_RETIRED = 5   /* it has run as many tasks as it may: its end is no loss */
 };
 
 /*

@@ -149,8 +149,8 @@ typedef struct parloom_options {
 
     /* ---- how work is handed out */
 
-    /* For streams: calls taken ahead of the consumer: "all", "16", "2*n_jobs"; numbers, n_jobs, ( ), + - * / // % **, at
-     * least 1 when computed. NULL: unset (2 * n_jobs batches). */
+    /* For streams: calls taken ahead of the consumer: "all", "16", "2*n_jobs"; numbers, n_jobs, ( ), + - * / // % **,
+     * at least 1 when computed. NULL: unset (2 * n_jobs batches). */
     const char *pre_dispatch;
     /* Tasks handed over at once. 0: unset (found from how long they take). Given: no range crosses a multiple of it. */
     size_t batch_size;
@@ -206,6 +206,10 @@ typedef struct parloom_options {
     /* ---- added later */
 
     parloom_progress_style progress_style;
+    /* A worker that has run this many tasks is replaced by a new one, whose globals have their initial values again;
+     * looked at when a batch, a range or a block of a reduction has ended. 0: unset; negative: never. A call that says
+     * it on threads or sequential, which have no workers to replace, gets PARLOOM_ERR_UNSUPPORTED. */
+    int fresh_worker_every;
 } parloom_options;
 
 #ifdef __cplusplus

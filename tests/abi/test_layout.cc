@@ -91,6 +91,7 @@ TEST(Layout, OfOptionsIsWhatOtherLanguagesMirror)
     EXPECT_EQ(offsetof(parloom_options, worker_init_state), 200u);
     EXPECT_EQ(offsetof(parloom_options, worker_init_state_nbytes), 208u);
     EXPECT_EQ(offsetof(parloom_options, progress_style), 216u);
+    EXPECT_EQ(offsetof(parloom_options, fresh_worker_every), 220u);
 }
 
 TEST(Layout, OfArrayIsWhatOtherLanguagesMirror)
