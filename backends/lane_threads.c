@@ -8,6 +8,7 @@
  */
 #include "backends/lane_local.h"
 
+#include "base/binding.h"
 #include "base/clock.h"
 #include "base/fpu.h"
 #include "base/memory.h"
@@ -95,9 +96,11 @@ static void hand_over(struct threads_lane *lane, struct loom_parcel *parcel)
 static bool is_ready(struct threads_lane *lane, struct loom_lane_bench *bench, int number)
 {
     parloom_error error;
+    struct loom_binding binding;
     const struct loom_run *run = lane->order.run;
     if (run->inner_threads > 0) omp_set_num_threads(run->inner_threads);
     loom_fpu_write(run->fp_control);
+    loom_binding_enter(&binding, run->placement, number); /* for good: it is the lane's own thread */
     parloom_status status = loom_lane_bench_begin(bench, run, number, &lane->local.stop_before, &error);
     if (status == PARLOOM_OK) return lane->crew == NULL || loom_local_init(&lane->local, lane->crew, number);
     pthread_mutex_lock(&lane->local.lock);

@@ -196,8 +196,8 @@ void loom_letter_free(struct loom_crew *crew, void *block)
 static const char **string_of(parloom_options *options, int k)
 {
     const char **strings[] = { &options->backend, &options->backend_params, &options->temp_folder,
-                               &options->pre_dispatch };
-    return k < 4 ? strings[k] : NULL;
+                               &options->pre_dispatch, &options->bind };
+    return k < 5 ? strings[k] : NULL;
 }
 
 static size_t scope_nbytes(const struct loom_run *run)
@@ -226,9 +226,8 @@ static void write_scope(const parloom_options *scope, char *at)
     }
 }
 
-/* What is the same in each round, in one block: works, arguments, arrays, scope. */
-static parloom_status write_works(struct loom_dispatch *dispatch, uint64_t *works_out, uint64_t *scope_out,
-                                  parloom_error *error)
+/* What is the same in each round, in one block: works, arguments, arrays, placement, scope. */
+static parloom_status write_works(struct loom_dispatch *dispatch, struct loom_letter *kept, parloom_error *error)
 {
     const struct loom_run *run = dispatch->run;
     size_t count = run->is_list ? run->n : 1, n_arguments = 0, n_arrays = 0;
@@ -239,15 +238,21 @@ static parloom_status write_works(struct loom_dispatch *dispatch, uint64_t *work
     size_t works_nbytes = loom_memory_round_up(count * sizeof(struct loom_letter_work), 64);
     size_t arguments_nbytes = loom_memory_round_up(n_arguments * sizeof(struct loom_argument), 64);
     size_t arrays_nbytes = loom_memory_round_up(n_arrays * sizeof(parloom_array), 64);
-    size_t nbytes = works_nbytes + arguments_nbytes + arrays_nbytes + scope_nbytes(run);
+    size_t placement_nbytes = loom_memory_round_up(loom_placement_nbytes(run->placement), 64);
+    size_t nbytes = works_nbytes + arguments_nbytes + arrays_nbytes + placement_nbytes + scope_nbytes(run);
     char *block = allocate_for(dispatch, nbytes, error);
     if (block == NULL) return error != NULL ? error->status : PARLOOM_ERR_SPACE;
-    char *arguments = block + works_nbytes, *arrays = arguments + arguments_nbytes, *scope = arrays + arrays_nbytes;
+    char *arguments = block + works_nbytes, *arrays = arguments + arguments_nbytes;
+    char *placement = arrays + arrays_nbytes, *scope = placement + placement_nbytes;
     struct paper paper = { (void *)block, (void *)arguments, (void *)arrays };
-    *works_out = (uint64_t)(uintptr_t)block;
+    kept->works = (uint64_t)(uintptr_t)block;
+    if (run->placement != NULL) {
+        memcpy(placement, run->placement, loom_placement_nbytes(run->placement));
+        kept->placement = (uint64_t)(uintptr_t)placement;
+    }
     if (run->scope != NULL) {
         write_scope(run->scope, scope);
-        *scope_out = (uint64_t)(uintptr_t)scope;
+        kept->scope = (uint64_t)(uintptr_t)scope;
     }
     return copy_works(dispatch, &paper, count, error);
 }
@@ -277,15 +282,21 @@ static void fill(struct loom_letter *letter, const struct loom_run *run)
 parloom_status loom_letter_write_lane(struct loom_crew *crew, const struct loom_run *run,
                                       struct loom_letter **letter_out, parloom_error *error)
 {
-    struct loom_letter *letter = allocate(crew, sizeof *letter + scope_nbytes(run), error);
+    size_t placement_nbytes = loom_memory_round_up(loom_placement_nbytes(run->placement), 64);
+    struct loom_letter *letter = allocate(crew, sizeof *letter + placement_nbytes + scope_nbytes(run), error);
     if (letter == NULL) return error != NULL ? error->status : PARLOOM_ERR_SPACE;
+    char *placement = (char *)(letter + 1), *scope = placement + placement_nbytes;
     fill(letter, run);
     letter->is_list = true;
     letter->most_arguments = 1;
     letter->functions_inherited = crew->ops->inherits;
     if (run->scope != NULL) {
-        write_scope(run->scope, (char *)(letter + 1));
-        letter->scope = (uint64_t)(uintptr_t)(letter + 1);
+        write_scope(run->scope, scope);
+        letter->scope = (uint64_t)(uintptr_t)scope;
+    }
+    if (run->placement != NULL) {
+        memcpy(placement, run->placement, loom_placement_nbytes(run->placement));
+        letter->placement = (uint64_t)(uintptr_t)placement;
     }
     *letter_out = letter;
     return PARLOOM_OK;
@@ -334,10 +345,11 @@ static parloom_status write_channels(struct loom_dispatch *dispatch, struct loom
 parloom_status loom_dispatch_write_letter(struct loom_dispatch *dispatch, parloom_error *error)
 {
     bool is_first = dispatch->letter == NULL;
-    uint64_t works = is_first ? 0 : dispatch->letter->works, scope = is_first ? 0 : dispatch->letter->scope;
+    struct loom_letter kept = { .works = 0 }; /* of the first round */
+    if (!is_first) kept = *dispatch->letter;
     parloom_status status = PARLOOM_OK;
     if (is_first) {
-        status = write_works(dispatch, &works, &scope, error);
+        status = write_works(dispatch, &kept, error);
     } else if (dispatch->n_blocks > 1) {
         /* Nobody reads the letter of the round before any more: only the works stay. */
         while (dispatch->n_blocks > 1) release(dispatch->crew, dispatch->blocks[--dispatch->n_blocks]);
@@ -347,8 +359,9 @@ parloom_status loom_dispatch_write_letter(struct loom_dispatch *dispatch, parloo
     struct loom_letter *letter = allocate_for(dispatch, sizeof *letter, error);
     if (letter == NULL) return error != NULL ? error->status : PARLOOM_ERR_SPACE;
     fill(letter, dispatch->run);
-    letter->works = works;
-    letter->scope = scope;
+    letter->works = kept.works;
+    letter->placement = kept.placement;
+    letter->scope = kept.scope;
     status = loom_state_write(dispatch, &letter->state, error);
     if (status == PARLOOM_OK) status = write_channels(dispatch, letter, error);
     if (status != PARLOOM_OK) return status;

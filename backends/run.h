@@ -8,6 +8,7 @@
 #define LOOM_BACKENDS_RUN_H
 
 #include "backends/tally.h"
+#include "base/placement.h"
 
 #include <parloom/parloom.h>
 
@@ -67,7 +68,8 @@ struct loom_run {
     int inner_threads;            /* for OpenMP and BLAS inside tasks; 0: as the caller has it */
     const parloom_options *scope; /* holds for calls made inside tasks; its strings live as long as the run. Or NULL */
     uint64_t fp_control;          /* rounding, FTZ/DAZ, traps of the caller (base/fpu.h) */
-    bool wants_cpu;               /* tally->cpu_seconds is asked for */
+    const struct loom_placement *placement; /* which CPUs each worker may use; NULL: not bound */
+    bool wants_cpu;                         /* tally->cpu_seconds is asked for */
     int (*worker_init)(void *state);
     const void *worker_init_state;
     size_t worker_init_state_nbytes;

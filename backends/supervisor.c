@@ -15,6 +15,7 @@
 #include "backends/hello.h"
 #include "backends/messages.h"
 #include "backends/spawn.h"
+#include "base/binding.h"
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/file.h"
@@ -200,8 +201,11 @@ static parloom_status start(parloom_error *error)
     if (status == PARLOOM_OK) status = open_socket(sockets, error);
     if (status != PARLOOM_OK) return status;
     pid_t pid = 0;
+    struct loom_binding binding;
     loom_directory_note_home();
+    loom_binding_suspend(&binding); /* a task on a bound thread may be the first to need worker processes */
     status = loom_spawn_supervisor(sockets[1], &pid, error);
+    loom_binding_resume(&binding);
     (void)close(sockets[1]);
     int pidfd = -1;
     if (status == PARLOOM_OK) status = loom_hello_await(sockets[0], pid, &pidfd, error);

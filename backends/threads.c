@@ -7,16 +7,20 @@
 #include "backends/lane.h"
 #include "backends/local.h"
 
+#include "base/binding.h"
 #include "base/fpu.h"
 
 #include <omp.h>
 
 static void work(struct loom_local *local, struct loom_local_crew *crew, int number)
 {
+    struct loom_binding binding;
+    loom_binding_enter(&binding, local->run->placement, number);
     if (local->run->inner_threads > 0) omp_set_num_threads(local->run->inner_threads); /* of this implicit task only */
     loom_fpu_write(local->run->fp_control);     /* a thread of the pool has what the caller had when it was made */
     (void)loom_local_init(local, crew, number); /* if not, nothing is started any more: the worker tells so */
     loom_local_work(local, number, number == 0);
+    loom_binding_leave(&binding); /* it is OpenMP's thread, or the caller's */
 }
 
 static void work_as_team(struct loom_local *local, struct loom_local_crew *crew)

@@ -9,6 +9,7 @@
 #include "backends/openmp.h"
 #include "backends/side_channel.h"
 #include "backends/state.h"
+#include "base/binding.h"
 #include "base/clock.h"
 #include "base/fpu.h"
 #include "base/futex.h"
@@ -202,6 +203,7 @@ static void take_own(struct loom_worker_self *worker, _Atomic uint64_t *bitmap)
 parloom_status loom_worker_begin_shift(struct loom_worker_self *worker, parloom_error *error)
 {
     const struct loom_letter *letter = worker->letter;
+    loom_binding_of_process((const struct loom_placement *)(uintptr_t)letter->placement, worker->post->seat);
     struct loom_run run = {
         .n = (size_t)letter->n,
         .works = letter->is_list ? NULL : &worker->work,

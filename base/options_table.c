@@ -7,11 +7,12 @@
 
 #include "base/expression.h"
 #include "base/options_parse.h"
+#include "base/placement.h"
 #include "base/status.h"
 
 #include <string.h>
 
-enum kind { INTEGER, INTEGER_NOT_ZERO, COUNT, NBYTES, TEXT, PRE_DISPATCH, SECONDS, CHOICE };
+enum kind { INTEGER, INTEGER_NOT_ZERO, COUNT, NBYTES, TEXT, PRE_DISPATCH, BIND, SECONDS, CHOICE };
 
 static const struct loom_options_choice PREFER[] = { { "processes", PARLOOM_PREFER_PROCESSES },
                                                      { "threads", PARLOOM_PREFER_THREADS },
@@ -30,6 +31,11 @@ static const struct loom_options_choice PROGRESS_STYLE[] = { { "lines", PARLOOM_
                                                              { "bar", PARLOOM_PROGRESS_STYLE_BAR },
                                                              { "json", PARLOOM_PROGRESS_STYLE_JSON },
                                                              { NULL, 0 } };
+
+static const struct loom_options_choice MEMORY_POLICY[] = { { "first_touch", PARLOOM_MEMORY_FIRST_TOUCH },
+                                                            { "local", PARLOOM_MEMORY_LOCAL },
+                                                            { "interleave", PARLOOM_MEMORY_INTERLEAVE },
+                                                            { NULL, 0 } };
 
 #define AT(field) offsetof(parloom_options, field)
 
@@ -116,6 +122,16 @@ static const struct row {
       INTEGER,
       AT(fresh_worker_every),
       NULL },
+    { { "memory_policy", "choice", "first_touch", "first_touch, local, interleave",
+        "on which NUMA nodes shared memory lies" },
+      CHOICE,
+      AT(memory_policy),
+      MEMORY_POLICY },
+    { { "bind", "text", "none", "none, core, numa, compact, spread or a set of CPUs: 0-3,8 or 0x10f",
+        "which CPUs each worker may use" },
+      BIND,
+      AT(bind),
+      NULL },
 };
 enum { ROWS = (int)(sizeof TABLE / sizeof TABLE[0]) };
 
@@ -180,6 +196,10 @@ static parloom_status assign_text(const struct row *row, void *field, const char
         parloom_status status = loom_expression_check(label, text, error);
         if (status != PARLOOM_OK) return status;
     }
+    if (row->kind == BIND) {
+        parloom_status status = loom_placement_check(text, NULL, error);
+        if (status != PARLOOM_OK) return status;
+    }
     if (!text[0]) return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "%s is empty (leave it out instead)", label);
     memcpy(field, &text, sizeof text);
     return PARLOOM_OK;
@@ -201,6 +221,7 @@ parloom_status loom_options_table_assign(parloom_options *options, int index, co
         return assign_choice(row, field, label, text, error);
     case TEXT:
     case PRE_DISPATCH:
+    case BIND:
         return assign_text(row, field, label, text, error);
     case INTEGER:
     case INTEGER_NOT_ZERO:

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/fpu.h"
+#include "base/memory_policy.h"
 #include "base/process.h"
 #include "base/status.h"
 #include "base/stop.h"
@@ -37,17 +38,19 @@ struct call {
     struct loom_state *state; /* or NULL */
     struct loom_channels channels;
     struct loom_records records;
+    struct loom_placement *placement; /* or NULL */
     struct loom_progress progress;
     uint64_t started_ns;
     double cpu_before;
 };
 
 /* 0: as the caller has it. */
-static int inner_threads(const struct loom_plan *plan)
+static int inner_threads(const struct loom_plan *plan, const struct loom_placement *placement)
 {
     if (plan->options.inner_max_num_threads > 0) return plan->options.inner_max_num_threads;
     if (plan->backend->memory == LOOM_MEMORY_SAME && plan->n_jobs == 1) return 0;
     int share = loom_topology_cpu_count(false) / plan->n_jobs;
+    if (placement != NULL && loom_placement_least(placement) < share) share = loom_placement_least(placement);
     return share > 0 ? share : 1;
 }
 
@@ -78,7 +81,7 @@ void loom_call_freeze_plan(const struct loom_plan *plan, struct loom_run *run)
     run->task_timeout_ns = options->task_timeout > 0 ? loom_clock_of_seconds(options->task_timeout) : 0;
     run->deadline_ns = options->timeout > 0 ? loom_clock_deadline(options->timeout) : LOOM_NEVER_NS;
     run->stop = options->stop;
-    run->inner_threads = inner_threads(plan);
+    run->inner_threads = inner_threads(plan, run->placement);
     run->fp_control = loom_fpu_read();
     run->wants_cpu = options->report != NULL || options->progress != NULL;
     run->worker_init = options->worker_init;
@@ -95,6 +98,7 @@ static int useful_jobs(const struct call *call)
 static void freeze(struct call *call)
 {
     struct loom_run *run = &call->run;
+    run->placement = call->placement = loom_plan_placement(&call->plan, useful_jobs(call));
     loom_call_freeze_plan(&call->plan, run);
     run->n = call->request->n;
     run->works = call->arguments.works;
@@ -135,9 +139,11 @@ static parloom_status prepare(struct call *call, parloom_error *error)
     if (loom_stop_is_requested(options->stop)) /* before workers could take a first task */
         return loom_status_fail(error, PARLOOM_ERR_CANCELLED, 0,
                                 "the call was cancelled through its stop before it began");
+    parloom_memory_policy before = loom_memory_policy_set(options->memory_policy);
     status = loom_arguments_stage(&call->arguments, call->request, options, (int)call->plan.backend->memory, block_size,
                                   error);
     if (status == PARLOOM_OK) status = capture_state(call, error);
+    (void)loom_memory_policy_set(before);
     if (status == PARLOOM_OK) freeze(call);
     return status;
 }
@@ -238,6 +244,7 @@ static parloom_status make_call(struct call *call, parloom_error *error)
     loom_arguments_release(&call->arguments);
     loom_state_release(call->state);
     loom_tally_fini(&call->tally);
+    free(call->placement);
     return status;
 }
 

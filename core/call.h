@@ -10,7 +10,7 @@
 extern "C" {
 #endif
 
-/* What loops and streams freeze in the same way: who works, limits, what surrounds them. Fills what is still zero. */
+/* What loops and streams freeze in the same way: who works, limits. placement is set before. */
 void loom_call_freeze_plan(const struct loom_plan *plan, struct loom_run *run);
 
 parloom_status loom_call_make(const struct loom_request *request, const parloom_options *options, parloom_error *error);

@@ -11,6 +11,7 @@
 #include "core/plan.h"
 
 #include "backends/shift.h"
+#include "base/binding.h"
 #include "base/expression.h"
 #include "base/options.h"
 #include "base/status.h"
@@ -173,6 +174,15 @@ static parloom_status check_folder(const parloom_options *options, parloom_error
     return options->temp_folder != NULL ? loom_segment_check_folder(options->temp_folder, error) : PARLOOM_OK;
 }
 
+/* What is inherited by a task may lie outside of where its worker sits: then it stays there. */
+static parloom_status check_bind(const parloom_options *options, const parloom_options *given, parloom_error *error)
+{
+    struct loom_cpuset allowed;
+    bool is_own = given->bind != NULL || loom_shift_level() == 0;
+    if (!is_own || !loom_placement_is_wanted(options->bind) || !loom_binding_allowed(&allowed)) return PARLOOM_OK;
+    return loom_placement_check(options->bind, &allowed, error);
+}
+
 /* -------------------------------------------------------------------- jobs */
 
 static bool needs_worker(const struct loom_plan *plan)
@@ -237,6 +247,7 @@ static parloom_status make(struct loom_plan *plan, const parloom_options *given,
     if (status == PARLOOM_OK) status = read_params(plan, &options, error);
     if (status == PARLOOM_OK) status = check_folder(&plan->options, error);
     if (status == PARLOOM_OK) status = check_fresh(plan, &options, error);
+    if (status == PARLOOM_OK) status = check_bind(&plan->options, &options, error);
     if (status == PARLOOM_OK) status = choose_jobs(plan, error);
     if (status == PARLOOM_OK) status = check_pre_dispatch(plan, &options, error);
     return status;
@@ -250,6 +261,12 @@ parloom_status loom_plan_make(struct loom_plan *plan, const parloom_options *giv
 parloom_status loom_plan_make_pool(struct loom_plan *plan, const parloom_options *given, parloom_error *error)
 {
     return make(plan, given, true, error);
+}
+
+struct loom_placement *loom_plan_placement(const struct loom_plan *plan, int n_jobs)
+{
+    bool is_caller = plan->backend->memory == LOOM_MEMORY_SAME && n_jobs == 1;
+    return is_caller ? NULL : loom_placement_make(plan->options.bind, n_jobs);
 }
 
 size_t loom_plan_block_size(size_t n, size_t batch_size)

@@ -14,6 +14,7 @@
 #include "backends/shift.h"
 #include "base/expression.h"
 #include "base/memory.h"
+#include "base/memory_policy.h"
 #include "base/options.h"
 #include "base/status.h"
 #include "base/topology.h"
@@ -144,6 +145,18 @@ parloom_status loom_scope_fill(parloom_options *options, parloom_error *error)
     parloom_status status = loom_options_environment(&environment, error);
     if (status == PARLOOM_OK) loom_options_fill_unset(options, environment);
     return status;
+}
+
+static parloom_memory_policy memory_policy(void)
+{
+    parloom_options options = { .struct_size = sizeof options };
+    (void)loom_scope_fill(&options, NULL); /* what the environment has wrong is told by calls */
+    return options.memory_policy;
+}
+
+__attribute__((constructor)) static void tell_who_knows(void)
+{
+    loom_memory_policy_set_asker(memory_policy);
 }
 
 bool loom_scope_inherit(parloom_options *options)

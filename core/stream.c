@@ -37,6 +37,7 @@ struct parloom_stream {
     parloom_options inherited;
     bool is_inherited;
     struct loom_run run;
+    struct loom_placement *placement; /* of the run, or NULL */
     struct loom_tally tally;
     struct loom_lane *lane;
     parloom_source source;
@@ -340,6 +341,8 @@ static parloom_status copy_options(parloom_stream *stream, parloom_error *error)
 
 static void freeze(parloom_stream *stream)
 {
+    stream->placement = loom_plan_placement(&stream->plan, stream->plan.n_jobs);
+    stream->run.placement = stream->placement;
     loom_call_freeze_plan(&stream->plan, &stream->run);
     stream->run.tally = &stream->tally;
     if (stream->is_inherited) stream->run.scope = &stream->inherited;
@@ -352,6 +355,7 @@ static void destroy(parloom_stream *stream)
     if (stream->is_inherited) loom_options_destroy(&stream->inherited);
     loom_tally_fini(&stream->tally);
     pthread_mutex_destroy(&stream->lock);
+    free(stream->placement);
     free(stream->early);
     free(stream);
 }

@@ -9,6 +9,7 @@
  */
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/memory_policy.h"
 #include "base/process.h"
 #include "base/room.h"
 #include "base/status.h"
@@ -112,6 +113,7 @@ static bool map_and_fill(struct attempt *attempt, const char *place)
                                             .nbytes = attempt->nbytes,
                                             .lead = attempt->lead,
                                             .is_in_memory = record->is_in_memory };
+    if (record->is_in_memory) loom_memory_policy_apply(segment->address, segment->nbytes, record->policy);
     failed = loom_segment_copy_fill(&fill);
     if (!failed && segment->access == LOOM_SEGMENT_READ) {
         segment->worker_fd = loom_file_reopen_read_only(segment->fd);

@@ -30,11 +30,12 @@ struct loom_segment_record {
     struct loom_segment segment;       /* segment.internal points back here */
     uint64_t file_nbytes;              /* reserved: whole pages */
     struct loom_segment_folder folder; /* the path is its own */
-    uint32_t fork_count; /* of the process that made it: a child of fork must not free the parent's bytes */
-    bool is_attached;    /* in a worker: the program's segment */
-    bool is_kept;        /* released, and warm */
-    bool is_in_memory;   /* tmpfs or memfd */
-    int private_fd;      /* in a worker, for private maps; -1: not asked for yet */
+    uint32_t fork_count;          /* of the process that made it: a child of fork must not free the parent's bytes */
+    bool is_attached;             /* in a worker: the program's segment */
+    bool is_kept;                 /* released, and warm */
+    bool is_in_memory;            /* tmpfs or memfd */
+    parloom_memory_policy policy; /* that its pages were reserved by */
+    int private_fd;               /* in a worker, for private maps; -1: not asked for yet */
     struct loom_segment_record *older, *newer; /* while kept */
 };
 
@@ -91,7 +92,8 @@ uint64_t loom_segment_copy_huge_blocks(void);
 bool loom_segment_warm_keep(struct loom_segment_record *record, struct loom_segment_record **dropped_out);
 /* One that fits, no longer kept; NULL. */
 struct loom_segment_record *loom_segment_warm_take(uint64_t nbytes, enum loom_segment_access access,
-                                                   const struct loom_segment_folder *folder);
+                                                   const struct loom_segment_folder *folder,
+                                                   parloom_memory_policy policy);
 /* All that is kept, withdrawn, as such a list. */
 struct loom_segment_record *loom_segment_warm_drain(void);
 

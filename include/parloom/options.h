@@ -64,6 +64,15 @@ typedef enum parloom_progress_style {
     PARLOOM_PROGRESS_STYLE_BAR,   /* on stderr: a terminal, no log sink set, verbose below 50; elsewhere lines */
     PARLOOM_PROGRESS_STYLE_JSON   /* an object a line */
 } parloom_progress_style;
+/* On which NUMA nodes the pages of shared memory lie: of spilled data, and of parloom_alloc blocks of 1 MiB and more.
+ */
+typedef enum parloom_memory_policy {
+    PARLOOM_MEMORY_UNSET,       /* first_touch */
+    PARLOOM_MEMORY_FIRST_TOUCH, /* as the kernel decides when the program reserves them: usually where it runs; numactl
+                                   and set_mempolicy count */
+    PARLOOM_MEMORY_LOCAL,       /* on the node of the thread that makes the call or allocates, whatever numactl says */
+    PARLOOM_MEMORY_INTERLEAVE   /* in turns on all nodes the program may use */
+} parloom_memory_policy;
 
 #define PARLOOM_NEVER SIZE_MAX /* for max_nbytes: spill nothing */
 
@@ -210,6 +219,18 @@ typedef struct parloom_options {
      * looked at when a batch, a range or a block of a reduction has ended. 0: unset; negative: never. A call that says
      * it on threads or sequential, which have no workers to replace, gets PARLOOM_ERR_UNSUPPORTED. */
     int fresh_worker_every;
+    /* ---- where workers and memory sit */
+
+    /* Of the spilled data of the call; in a scope, the default or the environment also of parloom_alloc. What the
+     * system does not do is noted in the log, and nothing else happens. */
+    parloom_memory_policy memory_policy;
+    /* Which CPUs a worker may use while it runs tasks of the call: "none"; "core": worker k the k-th core, with its
+     * hardware threads; "numa": the k-th NUMA node; "compact": the k-th hardware thread, neighbours first; "spread":
+     * a core each, as far apart as they can be; in turns where there are more workers. Or a set of CPUs that all
+     * workers share: "0-3,8" or "0x10f". Only CPUs that the calling thread may use count; a set with none of them is
+     * refused. Where binding fails the call runs unbound, with a note in the log; one job in the caller is never
+     * bound. NULL: unset (none). */
+    const char *bind;
 } parloom_options;
 
 #ifdef __cplusplus

@@ -48,6 +48,7 @@
 #include <parloom/array.h>
 #include <parloom/options.h>
 #include <parloom/parallel.h>
+#include <parloom/placement.h>
 #include <parloom/pool.h>
 #include <parloom/record.h>
 #include <parloom/state.h>
