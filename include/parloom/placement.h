@@ -38,7 +38,7 @@ extern "C" {
  * Threads: any thread, also in a task body.
  * Blocks:  never for long; the first time hwloc looks at the machine: milliseconds.
  * Since:   0.1
- * Example: examples/08_placement.c
+ * Example: examples/11_placement.c
  */
 parloom_status parloom_placement_describe(const parloom_options *options, char *text, size_t nbytes,
                                           parloom_error *error);

@@ -49,7 +49,7 @@ typedef struct parloom_recorded {
  * Threads: any thread of the program; calls that run already do not have it.
  * Blocks:  never.
  * Since:   0.1
- * Example: examples/09_records.c
+ * Example: examples/10_records.c
  */
 parloom_status parloom_channel_register(const char *name, void (*merge)(const parloom_recorded *record, void *state),
                                         void *state, parloom_error *error);
@@ -66,7 +66,7 @@ parloom_status parloom_channel_register(const char *name, void (*merge)(const pa
  * Threads: any thread of the program; calls that run already keep it, so its state must outlive them.
  * Blocks:  never.
  * Since:   0.1
- * Example: examples/09_records.c
+ * Example: examples/10_records.c
  */
 parloom_status parloom_channel_unregister(const char *name, parloom_error *error);
 
@@ -87,7 +87,7 @@ parloom_status parloom_channel_unregister(const char *name, parloom_error *error
  * Threads: in a task body, the thread that runs it.
  * Blocks:  in a worker process, while the program has not taken what was recorded before.
  * Since:   0.1
- * Example: examples/09_records.c
+ * Example: examples/10_records.c
  */
 parloom_status parloom_record(const parloom_task *task, const char *channel, const void *data, size_t nbytes);
 

@@ -75,7 +75,7 @@ typedef struct parloom_state_ops {
  * Threads: any thread of the program; calls that run already do not have it.
  * Blocks:  while another thread's call captures.
  * Since:   0.1
- * Example: examples/08_state.c
+ * Example: examples/09_state.c
  */
 parloom_status parloom_state_register(const char *name, const parloom_state_ops *ops, void *state,
                                       parloom_error *error);
@@ -93,7 +93,7 @@ parloom_status parloom_state_register(const char *name, const parloom_state_ops 
  * Threads: any thread of the program; calls that run already keep it.
  * Blocks:  while another thread's call captures.
  * Since:   0.1
- * Example: examples/08_state.c
+ * Example: examples/09_state.c
  */
 parloom_status parloom_state_unregister(const char *name, parloom_error *error);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * 08_placement.c - who sits where: workers bound to cores or NUMA nodes, pages interleaved over nodes.
+ * 11_placement.c - who sits where: workers bound to cores or NUMA nodes, pages interleaved over nodes.
  *
  * Workers that stay where they are find their data in the caches and in the memory nearby: with schedule "static" the
  * same rows go to the same worker in every call. From outside: PARLOOM_BIND=core PARLOOM_MEMORY_POLICY=interleave.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * 08_state.c - a setting of the program that follows it into its workers.
+ * 09_state.c - a setting of the program that follows it into its workers.
  *
  * A worker process begins with the initial values of all globals, and keeps what it has for the next call. A registered
  * state is captured at each call and applied in the workers when it has changed.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * 09_records.c - what tasks bring back beside their results: notes, in the order of the tasks, also of one that failed.
+ * 10_records.c - what tasks bring back beside their results: notes, in the order of the tasks, also of one that failed.
  */
 #include <parloom/parloom.h>
 
