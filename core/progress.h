@@ -42,7 +42,7 @@ bool loom_progress_is_wanted(const struct loom_progress *progress);
 void loom_progress_tell(struct loom_progress *progress, uint64_t now, size_t ended,
                         const struct loom_tally_counts *counts);
 /* After every begin, once. */
-void loom_progress_end(struct loom_progress *progress, const struct loom_report_facts *facts);
+void loom_progress_end(struct loom_progress *progress, const struct loom_report_facts *call);
 
 #ifdef __cplusplus
 }
