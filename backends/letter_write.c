@@ -78,15 +78,8 @@ static parloom_status new_reference(struct loom_crew *crew, size_t at, parloom_b
     return PARLOOM_OK;
 }
 
-/* Member by member: padding may differ. */
-static bool is_same(const struct loom_task_ref *a, const struct loom_task_ref *b)
-{
-    return a->offset == b->offset && a->is_program == b->is_program && a->id_nbytes == b->id_nbytes &&
-           memcmp(a->id, b->id, sizeof a->id) == 0 && a->device == b->device && a->inode == b->inode &&
-           a->file_nbytes == b->file_nbytes && a->mtime_ns == b->mtime_ns && strcmp(a->path, b->path) == 0;
-}
-
-static parloom_status refer(struct loom_crew *crew, parloom_body function, uint64_t *function_out, parloom_error *error)
+static parloom_status refer(struct loom_crew *crew, bool by_value, parloom_body function, uint64_t *function_out,
+                            parloom_error *error)
 {
     if (crew->ops->inherits) {
         *function_out = 0;
@@ -97,11 +90,13 @@ static parloom_status refer(struct loom_crew *crew, parloom_body function, uint6
     memcpy(&key, &function, sizeof function);
     size_t at = (key >> 4) % BOOK_ENTRIES;
     struct loom_task_ref ref;
-    parloom_status status = loom_task_refer(function, &ref, error);
+    parloom_status status =
+        by_value ? loom_task_refer_by_value(function, &ref, error) : loom_task_refer(function, &ref, error);
     if (status != PARLOOM_OK) return status;
     if (crew->book == NULL) crew->book = loom_memory_zeroed(1, sizeof *crew->book);
     if (crew->book == NULL) return loom_status_fail(error, PARLOOM_ERR_MEMORY, 0, "no memory to note a function");
-    bool known = crew->book->entries[at].function == function && is_same(crew->book->entries[at].reference, &ref);
+    bool known =
+        crew->book->entries[at].function == function && loom_task_is_same(crew->book->entries[at].reference, &ref);
     if (!known) status = new_reference(crew, at, function, &ref, error);
     *function_out = (uint64_t)(uintptr_t)crew->book->entries[at].reference;
     return status;
@@ -145,7 +140,8 @@ static parloom_status copy_works(struct loom_dispatch *dispatch, struct paper *p
         if (k > 0 && work->body == work[-1].body) {
             function = paper->works[-1].function;
         } else {
-            parloom_status status = refer(dispatch->crew, work->body, &function, error);
+            parloom_status status =
+                refer(dispatch->crew, dispatch->run->modules_by_value, work->body, &function, error);
             if (status != PARLOOM_OK) return status;
         }
         paper->works->function = function;

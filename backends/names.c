@@ -8,7 +8,9 @@
  */
 #include "backends/names.h"
 
+#include "backends/images.h"
 #include "backends/modules.h"
+#include "shm/code.h"
 
 #include <dlfcn.h>
 #include <inttypes.h>
@@ -210,9 +212,10 @@ static void write_module(const struct search *search, char *text, size_t size)
                    search->offset, id[0] != '\0' ? " (build-id " : "", id, id[0] != '\0' ? ")" : "");
 }
 
-/* The program's own file also when it was deleted or replaced meanwhile. */
-static const char *file_of(const char *path)
+/* The program's own file also when it was deleted or replaced meanwhile; of a library by value, its bytes. */
+static const char *file_of(const char *path, char image[64])
 {
+    if (loom_image_file(path, image, 64)) return image;
     char program[PATH_MAX];
     ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
     if (length <= 0) return path;
@@ -226,9 +229,14 @@ static const char *file_of(const char *path)
 void loom_name_of_code(const char *module_path, uint64_t offset, int with_offset, int with_line, char *text,
                        size_t size)
 {
+    char image[64];
     struct place place = { .line = 0 };
+    if (strncmp(module_path, "/memfd:" LOOM_CODE_LABEL, sizeof "/memfd:" LOOM_CODE_LABEL - 1) == 0) {
+        (void)snprintf(text, size, "published code+0x%" PRIx64, offset);
+        return;
+    }
     struct search search = { .path = module_path, .offset = offset };
-    bool is_named = module_path[0] == '/' && ask_libdw(file_of(module_path), offset, with_line != 0, &place);
+    bool is_named = module_path[0] == '/' && ask_libdw(file_of(module_path, image), offset, with_line != 0, &place);
     if (!is_named) is_named = ask_loader(&search, &place);
     if (!is_named) {
         write_module(&search, text, size);
@@ -247,5 +255,5 @@ void loom_name_of_function(const void *function, char *text, size_t size)
     if (loom_modules_find(address, &module))
         loom_name_of_code(module.path, address - module.base, 0, 0, text, size);
     else
-        (void)snprintf(text, size, "0x%" PRIx64, address);
+        (void)snprintf(text, size, "%s0x%" PRIx64, loom_code_holds(function) ? "published code at " : "", address);
 }

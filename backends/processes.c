@@ -8,6 +8,7 @@
 #include "backends/crew.h"
 #include "backends/dispatch.h"
 #include "backends/lane_crew.h"
+#include "backends/images.h"
 #include "backends/letter.h"
 #include "base/clock.h"
 #include "base/memory.h"
@@ -31,6 +32,7 @@ struct identity {
     const void *state;
     size_t state_nbytes;
     int level;
+    bool by_value; /* how worker_init travels; not part of what makes two calls able to share */
 };
 
 struct processes {
@@ -105,7 +107,8 @@ static parloom_status write_init(struct loom_crew *crew, const struct identity *
     if (letter == NULL) return error != NULL ? error->status : PARLOOM_ERR_SPACE;
     parloom_body function;
     memcpy(&function, &identity->worker_init, sizeof function);
-    parloom_status status = loom_task_refer(function, &letter->function, error);
+    parloom_status status = identity->by_value ? loom_task_refer_by_value(function, &letter->function, error)
+                                               : loom_task_refer(function, &letter->function, error);
     letter->nbytes = identity->state_nbytes;
     if (identity->state_nbytes > 0) memcpy(letter + 1, identity->state, identity->state_nbytes);
     crew->board->init_letter = (uint64_t)(uintptr_t)letter;
@@ -289,6 +292,7 @@ static void await_deaths(struct loom_crew *crew)
 /* Whoever calls next gets new workers; those of calls that run end with the last of these calls, or now. */
 static void shutdown_shared(bool kill)
 {
+    loom_image_trim();
     pthread_mutex_lock(&shared.lock);
     forget_foreign();
     struct processes *old = shared.processes;
@@ -325,8 +329,8 @@ static parloom_status open_processes(void **workers_out, const parloom_options *
         return PARLOOM_OK;
     }
     struct processes *processes = NULL;
-    struct identity identity = { options->worker_init, options->worker_init_state, options->worker_init_state_nbytes,
-                                 0 };
+    struct identity identity = { options->worker_init, options->worker_init_state, options->worker_init_state_nbytes, 0,
+                                 options->modules == PARLOOM_MODULES_BY_VALUE };
     parloom_status status = create(&processes, n_jobs, &identity, error);
     if (processes == NULL) return status;
     pthread_mutex_lock(&processes->crew->lock);
@@ -364,7 +368,8 @@ static parloom_status run_processes(void *workers, const struct loom_run *run, p
 {
     if (is_nested()) return loom_backend_fork.run(NULL, run, error);
     struct processes *processes = workers;
-    struct identity identity = { run->worker_init, run->worker_init_state, run->worker_init_state_nbytes, run->level };
+    struct identity identity = { run->worker_init, run->worker_init_state, run->worker_init_state_nbytes, run->level,
+                                 run->modules_by_value };
     parloom_status status =
         processes == NULL ? acquire_shared(run->n_jobs, &identity, &processes, error) : check_owner(processes, error);
     if (status != PARLOOM_OK) return status;

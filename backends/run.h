@@ -69,6 +69,7 @@ struct loom_run {
     const parloom_options *scope; /* holds for calls made inside tasks; its strings live as long as the run. Or NULL */
     uint64_t fp_control;          /* rounding, FTZ/DAZ, traps of the caller (base/fpu.h) */
     const struct loom_placement *placement; /* which CPUs each worker may use; NULL: not bound */
+    bool modules_by_value;                  /* bodies in libraries travel with their bytes */
     bool wants_cpu;                         /* tally->cpu_seconds is asked for */
     int (*worker_init)(void *state);
     const void *worker_init_state;

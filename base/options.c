@@ -162,6 +162,7 @@ static const struct field {
     ALONE(progress_style),
     ALONE(fresh_worker_every),
     ALONE(memory_policy),
+    ALONE(modules),
     ALONE(bind),
 #undef ALONE
 #undef AFTER

@@ -36,6 +36,9 @@ static const struct loom_options_choice MEMORY_POLICY[] = { { "first_touch", PAR
                                                             { "local", PARLOOM_MEMORY_LOCAL },
                                                             { "interleave", PARLOOM_MEMORY_INTERLEAVE },
                                                             { NULL, 0 } };
+static const struct loom_options_choice MODULES[] = { { "by_reference", PARLOOM_MODULES_BY_REFERENCE },
+                                                      { "by_value", PARLOOM_MODULES_BY_VALUE },
+                                                      { NULL, 0 } };
 
 #define AT(field) offsetof(parloom_options, field)
 
@@ -127,6 +130,11 @@ static const struct row {
       CHOICE,
       AT(memory_policy),
       MEMORY_POLICY },
+    { { "modules", "choice", "by_reference", "by_reference, by_value",
+        "how the code of libraries gets to worker processes" },
+      CHOICE,
+      AT(modules),
+      MODULES },
     { { "bind", "text", "none", "none, core, numa, compact, spread or a set of CPUs: 0-3,8 or 0x10f",
         "which CPUs each worker may use" },
       BIND,

@@ -83,6 +83,7 @@ void loom_call_freeze_plan(const struct loom_plan *plan, struct loom_run *run)
     run->stop = options->stop;
     run->inner_threads = inner_threads(plan, run->placement);
     run->fp_control = loom_fpu_read();
+    run->modules_by_value = options->modules == PARLOOM_MODULES_BY_VALUE;
     run->wants_cpu = options->report != NULL || options->progress != NULL;
     run->worker_init = options->worker_init;
     run->worker_init_state = options->worker_init_state;

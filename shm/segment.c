@@ -241,7 +241,7 @@ static parloom_status create(const void *data, size_t nbytes, size_t lead, enum 
 static parloom_status check(size_t nbytes, enum loom_segment_access access, parloom_error *error)
 {
     loom_segment_watch_forks();
-    if (nbytes > 0 && (access == LOOM_SEGMENT_READ || access == LOOM_SEGMENT_WRITE)) return PARLOOM_OK;
+    if (nbytes > 0 && access >= LOOM_SEGMENT_READ && access <= LOOM_SEGMENT_FILE) return PARLOOM_OK;
     return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "a segment needs at least one byte and an access");
 }
 

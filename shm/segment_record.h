@@ -4,6 +4,7 @@
  *
  * segment.c        the registry: slots, index of addresses, listener
  * segment_place.c  which folder or memfd, and the message when none has room
+ * segment_code.c   sealing code and libraries
  * segment_copy.c   reserving and filling, 2 MiB at a time
  * segment_warm.c   which released segments are kept
  * segment_table.c  the table workers read, and what a worker maps by it
@@ -67,6 +68,16 @@ struct loom_segment_folder loom_segment_place_look(const char *path);
  * Fills the record; on failure nothing is left. */
 parloom_status loom_segment_place_fill(struct loom_segment_record *record, const void *data, size_t nbytes, size_t lead,
                                        parloom_error *error);
+
+/* ---- segment_code.c */
+
+static inline bool loom_segment_is_sealed(enum loom_segment_access access)
+{
+    return access == LOOM_SEGMENT_CODE || access == LOOM_SEGMENT_FILE;
+}
+int loom_segment_code_protection(enum loom_segment_access access); /* of those */
+/* Filled: from now on nobody can write to it. Gives it its worker_fd. 0 or an errno. */
+int loom_segment_code_seal(struct loom_segment_record *record);
 
 /* ---- segment_copy.c */
 

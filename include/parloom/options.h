@@ -74,6 +74,15 @@ typedef enum parloom_memory_policy {
     PARLOOM_MEMORY_INTERLEAVE   /* in turns on all nodes the program may use */
 } parloom_memory_policy;
 
+/* How the code of tasks gets to worker processes, which have no copy of it yet. */
+typedef enum parloom_modules {
+    PARLOOM_MODULES_UNSET,        /* by reference */
+    PARLOOM_MODULES_BY_REFERENCE, /* workers open the file of the library again; one that was replaced or deleted
+                                     meanwhile is refused */
+    PARLOOM_MODULES_BY_VALUE /* the bytes of the library travel, as they were when a call first named it so: a plugin
+                                that was rebuilt or deleted since still runs as it was */
+} parloom_modules;
+
 #define PARLOOM_NEVER SIZE_MAX /* for max_nbytes: spill nothing */
 
 typedef struct parloom_pool parloom_pool; /* pool.h */
@@ -219,11 +228,14 @@ typedef struct parloom_options {
      * looked at when a batch, a range or a block of a reduction has ended. 0: unset; negative: never. A call that says
      * it on threads or sequential, which have no workers to replace, gets PARLOOM_ERR_UNSUPPORTED. */
     int fresh_worker_every;
-    /* ---- where workers and memory sit */
+
+    /* ---- where workers and memory sit, and how code travels */
 
     /* Of the spilled data of the call; in a scope, the default or the environment also of parloom_alloc. What the
      * system does not do is noted in the log, and nothing else happens. */
     parloom_memory_policy memory_policy;
+    /* Of bodies and worker_init in libraries; the program itself is there already. */
+    parloom_modules modules;
     /* Which CPUs a worker may use while it runs tasks of the call: "none"; "core": worker k the k-th core, with its
      * hardware threads; "numa": the k-th NUMA node; "compact": the k-th hardware thread, neighbours first; "spread":
      * a core each, as far apart as they can be; in turns where there are more workers. Or a set of CPUs that all

@@ -93,6 +93,7 @@ TEST(Layout, OfOptionsIsWhatOtherLanguagesMirror)
     EXPECT_EQ(offsetof(parloom_options, progress_style), 216u);
     EXPECT_EQ(offsetof(parloom_options, fresh_worker_every), 220u);
     EXPECT_EQ(offsetof(parloom_options, memory_policy), 224u);
+    EXPECT_EQ(offsetof(parloom_options, modules), 228u);
     EXPECT_EQ(offsetof(parloom_options, bind), 232u);
 }
 
