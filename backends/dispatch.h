@@ -63,8 +63,8 @@ void loom_dispatch_free_letters(struct loom_dispatch *dispatch);
 /* What all calls of a lane have in common, and one of them: in letter memory; freed with loom_letter_free. */
 parloom_status loom_letter_write_lane(struct loom_crew *crew, const struct loom_run *run,
                                       struct loom_letter **letter_out, parloom_error *error);
-parloom_status loom_letter_write_work(struct loom_crew *crew, const struct loom_work *work, void **block_out,
-                                      parloom_error *error);
+parloom_status loom_letter_write_work(struct loom_crew *crew, const struct loom_run *run, const struct loom_work *work,
+                                      void **block_out, parloom_error *error);
 void loom_letter_free(struct loom_crew *crew, void *block); /* NULL is fine */
 void loom_letter_book_destroy(struct loom_letter_book *book, struct loom_arena *letters);
 void loom_dispatch_add_repair(struct loom_dispatch *dispatch, uint64_t begin, uint64_t end, uint32_t attempt);

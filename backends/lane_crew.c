@@ -192,7 +192,8 @@ static parloom_status post(struct loom_lane *base, struct loom_parcel *parcel, p
         *error = lane->refusal;
         status = error->status;
     }
-    if (status == PARLOOM_OK) status = loom_letter_write_work(lane->crew, &parcel->work, &parcel->letter, error);
+    if (status == PARLOOM_OK)
+        status = loom_letter_write_work(lane->crew, lane->order.run, &parcel->work, &parcel->letter, error);
     if (status == PARLOOM_OK) {
         loom_parcel_push(&lane->waiting, parcel);
         loom_lane_fill_belt(lane);

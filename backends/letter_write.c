@@ -153,19 +153,19 @@ static parloom_status copy_works(struct loom_dispatch *dispatch, struct paper *p
     return PARLOOM_OK;
 }
 
-static parloom_status write_work(struct loom_crew *crew, struct paper *paper, const struct loom_work *work,
-                                 parloom_error *error)
+static parloom_status write_work(struct loom_crew *crew, bool by_value, struct paper *paper,
+                                 const struct loom_work *work, parloom_error *error)
 {
     uint64_t function = 0;
-    parloom_status status = refer(crew, work->body, &function, error);
+    parloom_status status = refer(crew, by_value, work->body, &function, error);
     if (status != PARLOOM_OK) return status;
     *paper->works = (struct loom_letter_work){ function, (uint64_t)(uintptr_t)paper->arguments, work->n_arguments };
     copy_arguments(paper, work);
     return PARLOOM_OK;
 }
 
-parloom_status loom_letter_write_work(struct loom_crew *crew, const struct loom_work *work, void **block_out,
-                                      parloom_error *error)
+parloom_status loom_letter_write_work(struct loom_crew *crew, const struct loom_run *run, const struct loom_work *work,
+                                      void **block_out, parloom_error *error)
 {
     size_t arguments_nbytes = work->n_arguments * sizeof(struct loom_argument);
     size_t nbytes = sizeof(struct loom_letter_work) + arguments_nbytes + count_arrays(work) * sizeof(parloom_array);
@@ -173,7 +173,7 @@ parloom_status loom_letter_write_work(struct loom_crew *crew, const struct loom_
     if (block == NULL) return error != NULL ? error->status : PARLOOM_ERR_SPACE;
     char *arguments = block + sizeof(struct loom_letter_work);
     struct paper paper = { (void *)block, (void *)arguments, (void *)(arguments + arguments_nbytes) };
-    parloom_status status = write_work(crew, &paper, work, error);
+    parloom_status status = write_work(crew, run->modules_by_value, &paper, work, error);
     if (status == PARLOOM_OK)
         *block_out = block;
     else

@@ -7,8 +7,8 @@
  */
 #include "backends/crew.h"
 #include "backends/dispatch.h"
-#include "backends/lane_crew.h"
 #include "backends/images.h"
+#include "backends/lane_crew.h"
 #include "backends/letter.h"
 #include "base/clock.h"
 #include "base/memory.h"
@@ -398,7 +398,8 @@ static parloom_status open_lane(void *workers, const struct loom_lane_order *ord
                                 "there; use the backend threads for it");
     const struct loom_run *run = order->run;
     struct processes *processes = workers;
-    struct identity identity = { run->worker_init, run->worker_init_state, run->worker_init_state_nbytes, run->level };
+    struct identity identity = { run->worker_init, run->worker_init_state, run->worker_init_state_nbytes, run->level,
+                                 run->modules_by_value };
     parloom_status status =
         processes == NULL ? acquire_shared(run->n_jobs, &identity, &processes, error) : check_owner(processes, error);
     if (status != PARLOOM_OK) return status;
