@@ -10,10 +10,12 @@
  */
 #include "backends/dispatch.h"
 
+#include "backends/globals.h"
 #include "backends/shift.h"
 #include "backends/side_channel.h"
 #include "backends/state.h"
 #include "base/futex.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/status.h"
 
@@ -79,6 +81,10 @@ static void take_entry(struct loom_dispatch *dispatch, uint32_t seat, const stru
     const struct loom_run *run = dispatch->run;
     if (entry->status == LOOM_RECORD_ENTRY) {
         loom_records_take(run, entry, (int)seat, message);
+        return;
+    }
+    if (entry->status == LOOM_GLOBALS_ENTRY) {
+        loom_log(LOOM_LOG_WARNING, "%s", message);
         return;
     }
     loom_status_fail(&error, entry->status, 0, "%s", message);

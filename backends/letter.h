@@ -49,7 +49,7 @@ struct loom_letter {
     uint64_t placement; /* address of a struct loom_placement; 0: workers are not bound */
     uint32_t is_list, is_range, is_static, is_auto, go_on, functions_inherited;
     int32_t n_jobs, level, inner_threads;
-    uint32_t most_arguments, wants_cpu, reserved;
+    uint32_t most_arguments, wants_cpu, checks_globals;
     char backend[32];
 };
 

@@ -272,6 +272,7 @@ static void fill(struct loom_letter *letter, const struct loom_run *run)
     letter->inner_threads = run->inner_threads;
     letter->most_arguments = (uint32_t)run->most_arguments;
     letter->wants_cpu = run->wants_cpu;
+    letter->checks_globals = run->checks_globals;
     strncpy(letter->backend, run->backend_name, sizeof letter->backend - 1);
 }
 

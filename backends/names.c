@@ -36,8 +36,7 @@ static const char *basename_of(const char *path)
     return slash == NULL ? path : slash + 1;
 }
 
-/* "ns::solve(double*)" of "_ZN2ns5solveEPd" where a C++ runtime is loaded. */
-static void copy_readable(const char *symbol, char *text, size_t size)
+void loom_name_readable(const char *symbol, char *text, size_t size)
 {
     char *(*demangle)(const char *, char *, size_t *, int *);
     void *found = strncmp(symbol, "_Z", 2) == 0 ? dlsym(RTLD_DEFAULT, "__cxa_demangle") : NULL;
@@ -150,7 +149,7 @@ static bool ask_libdw(const char *path, uint64_t offset, bool with_line, struct 
     if (module != NULL && libdw.dwfl_module_getelf(module, &bias) != NULL)
         name = libdw.dwfl_module_addrinfo(module, offset + bias, &into, &symbol, NULL, NULL, NULL);
     if (name != NULL) {
-        copy_readable(name, place->function, sizeof place->function);
+        loom_name_readable(name, place->function, sizeof place->function);
         place->into = into;
         if (with_line) take_line(module, offset + bias, place);
     }
@@ -198,7 +197,7 @@ static bool ask_loader(struct search *search, struct place *place)
     memcpy(&pointer, &address, sizeof pointer);
     Dl_info exported;
     if (dladdr(pointer, &exported) == 0 || exported.dli_sname == NULL) return false;
-    copy_readable(exported.dli_sname, place->function, sizeof place->function);
+    loom_name_readable(exported.dli_sname, place->function, sizeof place->function);
     place->into = address - (uint64_t)(uintptr_t)exported.dli_saddr;
     return true;
 }

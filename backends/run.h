@@ -84,6 +84,7 @@ struct loom_run {
     struct loom_tally *tally;             /* filled by the backend */
     const struct loom_channels *channels; /* that tasks may record to (side_channel.h); NULL: none */
     size_t fresh_worker_every;            /* tasks after which a worker is replaced; 0: never */
+    bool checks_globals;                  /* workers tell of what tasks leave changed */
     struct loom_records *records;         /* of those channels; filled by the backend */
     struct loom_state *state; /* what separate workers apply before their part in the call (state.h); NULL: nothing */
 };

@@ -6,6 +6,7 @@
  */
 #include "backends/worker_self.h"
 
+#include "backends/globals.h"
 #include "backends/openmp.h"
 #include "backends/side_channel.h"
 #include "backends/state.h"
@@ -269,6 +270,7 @@ void loom_worker_run_call(struct loom_worker_self *worker)
     _Atomic uint64_t *bitmap = (_Atomic uint64_t *)(uintptr_t)at;
     uint64_t cpu_before = cpu_ns(worker);
     loom_worker_set_environment(worker);
+    if (worker->letter->checks_globals) loom_globals_watch(&worker->shift);
     loom_shift_enter(&worker->shift);
     bool is_single = worker->shift.is_plain && worker->letter->grain == 1 && worker->letter->repairs == 0 &&
                      worker->letter->fresh_worker_every == 0;

@@ -164,6 +164,7 @@ static const struct field {
     ALONE(memory_policy),
     ALONE(modules),
     ALONE(bind),
+    ALONE(check_globals),
 #undef ALONE
 #undef AFTER
 };

@@ -76,6 +76,7 @@ void loom_call_freeze_plan(const struct loom_plan *plan, struct loom_run *run)
     run->level = loom_shift_level();
     run->backend_name = plan->backend->name;
     run->retries = options->retries > 0 ? options->retries : 0;
+    run->checks_globals = options->check_globals > 0;
     run->fresh_worker_every = options->fresh_worker_every > 0 ? (size_t)options->fresh_worker_every : 0;
     run->go_on = options->on_error == PARLOOM_ON_ERROR_GO_ON;
     run->task_timeout_ns = options->task_timeout > 0 ? loom_clock_of_seconds(options->task_timeout) : 0;

@@ -221,13 +221,17 @@ typedef struct parloom_options {
     const void *worker_init_state;
     size_t worker_init_state_nbytes;
 
-    /* ---- added later */
+    /* ---- how progress is shown, and the life of workers */
 
     parloom_progress_style progress_style;
     /* A worker that has run this many tasks is replaced by a new one, whose globals have their initial values again;
      * looked at when a batch, a range or a block of a reduction has ended. 0: unset; negative: never. A call that says
      * it on threads or sequential, which have no workers to replace, gets PARLOOM_ERR_UNSUPPORTED. */
     int fresh_worker_every;
+    /* For debugging, in worker processes: above 0, globals of the program and of its own libraries are compared after
+     * each task, with the environment and the working directory, and the log is warned of what a task left changed,
+     * once for each worker. 0: unset; negative: not. Slow: all of that is copied and compared. */
+    int check_globals;
 
     /* ---- where workers and memory sit, and how code travels */
 

@@ -45,7 +45,8 @@ typedef struct parloom_task {
  * processes globals have their initial values, not what main wrote (on fork: what they held at the call). Environment
  * variables, working directory, locale and floating-point environment are the program's when the call is made; other
  * state follows by parloom_state_register (state.h). What a task changes of all that stays changed in its worker for
- * later tasks, which may be another call's; fresh_worker_every cures that.
+ * later tasks, which may be another call's; check_globals finds it,
+ * fresh_worker_every cures it.
  */
 typedef int (*parloom_body)(const parloom_task *task, void *const *args);
 

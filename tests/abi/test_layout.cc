@@ -59,7 +59,7 @@ TEST(Layout, OfReportIsWhatOtherLanguagesMirror)
 
 TEST(Layout, OfOptionsIsWhatOtherLanguagesMirror)
 {
-    EXPECT_EQ(sizeof(parloom_options), 240u);
+    EXPECT_EQ(sizeof(parloom_options), 248u);
     EXPECT_EQ(offsetof(parloom_options, struct_size), 0u);
     EXPECT_EQ(offsetof(parloom_options, n_jobs), 8u);
     EXPECT_EQ(offsetof(parloom_options, backend), 16u);
@@ -92,9 +92,10 @@ TEST(Layout, OfOptionsIsWhatOtherLanguagesMirror)
     EXPECT_EQ(offsetof(parloom_options, worker_init_state_nbytes), 208u);
     EXPECT_EQ(offsetof(parloom_options, progress_style), 216u);
     EXPECT_EQ(offsetof(parloom_options, fresh_worker_every), 220u);
-    EXPECT_EQ(offsetof(parloom_options, memory_policy), 224u);
-    EXPECT_EQ(offsetof(parloom_options, modules), 228u);
-    EXPECT_EQ(offsetof(parloom_options, bind), 232u);
+    EXPECT_EQ(offsetof(parloom_options, check_globals), 224u);
+    EXPECT_EQ(offsetof(parloom_options, memory_policy), 228u);
+    EXPECT_EQ(offsetof(parloom_options, modules), 232u);
+    EXPECT_EQ(offsetof(parloom_options, bind), 240u);
 }
 
 TEST(Layout, OfArrayIsWhatOtherLanguagesMirror)
