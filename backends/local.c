@@ -53,13 +53,14 @@ static void tell(struct loom_shift *shift, size_t begin, size_t end, const parlo
 /* Tasks that have ended. Under lock. */
 static size_t count_done(const struct loom_local *local)
 {
-    uint64_t done = local->done_before;
+    uint64_t done = local->done_before + loom_load_relaxed(&local->done); /* relaxed: progress only */
     for (const struct loom_local_worker *worker = local->working; worker != NULL; worker = worker->next)
         done += loom_load_relaxed(&worker->done); /* relaxed: progress only */
     return (size_t)done;
 }
 
-static parloom_status record(struct loom_shift *shift, size_t task, uint32_t channel, const void *data, size_t nbytes)
+parloom_status loom_local_record(struct loom_shift *shift, size_t task, uint32_t channel, const void *data,
+                                 size_t nbytes)
 {
     struct loom_local_worker *worker = shift->tell_state;
     struct loom_record made = { .task = task, .channel = channel, .worker = shift->task.worker, .is_last = true };
@@ -69,17 +70,23 @@ static parloom_status record(struct loom_shift *shift, size_t task, uint32_t cha
     return is_added ? PARLOOM_OK : PARLOOM_ERR_MEMORY;
 }
 
+void loom_local_tell_progress(struct loom_local *local)
+{
+    const struct loom_run *run = local->run;
+    pthread_mutex_lock(&local->lock);
+    struct loom_tally_counts counts = loom_tally_count_noted(run->tally);
+    size_t done = count_done(local);
+    pthread_mutex_unlock(&local->lock);
+    run->watch(done, &counts, run->watch_state);
+}
+
 static void tell_progress(struct loom_local_worker *worker, uint64_t now)
 {
     const struct loom_run *run = worker->local->run;
     if (!worker->is_caller || run->watch == NULL || now < worker->next_watch_ns) return;
     worker->next_watch_ns = now + WATCH_NS;
-    pthread_mutex_lock(&worker->local->lock);
-    struct loom_tally_counts counts = loom_tally_count_noted(run->tally);
-    size_t done = count_done(worker->local);
-    pthread_mutex_unlock(&worker->local->lock);
     loom_shift_leave(&worker->shift); /* what the callback allocates or calls is the caller's, not a task's */
-    run->watch(done, &counts, run->watch_state);
+    loom_local_tell_progress(worker->local);
     loom_shift_resume(&worker->shift);
 }
 
@@ -100,24 +107,33 @@ static void excuse(struct loom_local_worker *worker, uint64_t now)
     worker->shift.looks_excused = worker->stride - 1;
 }
 
-static parloom_status look(struct loom_shift *shift)
+bool loom_local_is_over(struct loom_local *local, uint64_t now)
 {
-    struct loom_local_worker *worker = shift->look_state;
-    struct loom_local *local = worker->local;
-    const struct loom_run *run = local->run;
-    uint64_t now = loom_clock_ns();
-    tell_progress(worker, now);
-    excuse(worker, now);
-    if (loom_stop_is_requested(run->stop)) {
+    if (loom_stop_is_requested(local->run->stop)) {
         loom_store_relaxed(&local->is_cancelled, 1); /* relaxed: read when all are done */
         loom_shift_lower(&local->stop_before, 0);
     }
-    if (now < run->deadline_ns) return PARLOOM_OK;
+    if (now < local->run->deadline_ns) return false;
     loom_store_relaxed(&local->is_timed_out, 1); /* relaxed: read when all are done */
     loom_shift_lower(&local->stop_before, 0);
-    return PARLOOM_ERR_TIMEOUT;
+    return true;
 }
 
+parloom_status loom_local_look(struct loom_shift *shift)
+{
+    struct loom_local_worker *worker = shift->look_state;
+    uint64_t now = loom_clock_ns();
+    tell_progress(worker, now);
+    excuse(worker, now);
+    return loom_local_is_over(worker->local, now) ? PARLOOM_ERR_TIMEOUT : PARLOOM_OK;
+}
+
+bool loom_local_needs_look(const struct loom_run *run)
+{
+    return is_urgent(run) || run->watch != NULL;
+}
+
+/* Progress alone is the caller's to look at. */
 static bool needs_look(const struct loom_local_worker *worker)
 {
     const struct loom_run *run = worker->local->run;
@@ -140,52 +156,73 @@ static uint64_t fair(const struct loom_local *local, uint64_t want)
     return want > 0 ? want : 1;
 }
 
-static bool run_tickets(struct loom_local_worker *worker, uint64_t first, uint64_t end)
+static bool run_tasks(struct loom_local_worker *worker, size_t begin, size_t end)
 {
-    struct loom_local *local = worker->local;
-    uint64_t from = task_at(local, first), to = task_at(local, end);
-    bool goes_on = loom_shift_run(&worker->shift, (size_t)from, (size_t)to);
+    bool goes_on = loom_shift_run(&worker->shift, begin, end);
     /* relaxed, both: progress only, and nobody else writes it */
-    loom_store_relaxed(&worker->done, loom_load_relaxed(&worker->done) + (to - from));
+    loom_store_relaxed(&worker->done, loom_load_relaxed(&worker->done) + (end - begin));
     return goes_on;
+}
+
+/* What was taken last took too short a time, or too long. */
+static void adapt(struct loom_local_pace *pace)
+{
+    uint64_t now = loom_clock_ns();
+    if (pace->want == 0)
+        pace->want = 1;
+    else if (now - pace->taken_ns < CHUNK_SHORT_NS && pace->count >= pace->want)
+        pace->want *= 2;
+    else if (now - pace->taken_ns > CHUNK_LONG_NS && pace->want > 1)
+        pace->want /= 2;
+    pace->taken_ns = now;
+}
+
+bool loom_local_take(struct loom_local *local, struct loom_local_pace *pace, size_t *begin_out, size_t *end_out)
+{
+    if (local->is_auto) adapt(pace);
+    pace->count = local->is_auto ? fair(local, pace->want) : 1;
+    uint64_t first = loom_add_relaxed(&local->counter, pace->count); /* relaxed: a ticket carries no data */
+    if (first >= local->tickets) return false;
+    uint64_t end = local->tickets - first < pace->count ? local->tickets : first + pace->count;
+    *begin_out = (size_t)task_at(local, first);
+    *end_out = (size_t)task_at(local, end);
+    return true;
 }
 
 static void take_shared(struct loom_local_worker *worker)
 {
-    struct loom_local *local = worker->local;
-    uint64_t want = 1, before = local->is_auto ? loom_clock_ns() : 0;
-    for (;;) {
-        uint64_t count = local->is_auto ? fair(local, want) : 1;
-        uint64_t first = loom_add_relaxed(&local->counter, count); /* relaxed: a ticket carries no data */
-        if (first >= local->tickets) return;
-        uint64_t end = local->tickets - first < count ? local->tickets : first + count;
-        if (!run_tickets(worker, first, end)) return;
-        if (!local->is_auto) continue;
-        uint64_t now = loom_clock_ns();
-        if (now - before < CHUNK_SHORT_NS && count >= want)
-            want *= 2;
-        else if (now - before > CHUNK_LONG_NS && want > 1)
-            want /= 2;
-        before = now;
-    }
+    struct loom_local_pace pace = { 0, 0, 0 };
+    size_t begin, end;
+    while (loom_local_take(worker->local, &pace, &begin, &end))
+        if (!run_tasks(worker, begin, end)) return;
+}
+
+bool loom_local_take_own(struct loom_local *local, uint64_t *ticket, size_t *begin_out, size_t *end_out)
+{
+    if (*ticket >= local->tickets) return false;
+    *begin_out = (size_t)task_at(local, *ticket);
+    *end_out = (size_t)task_at(local, *ticket + 1);
+    *ticket += (uint64_t)local->run->n_jobs;
+    return true;
 }
 
 static void take_own(struct loom_local_worker *worker)
 {
-    struct loom_local *local = worker->local;
-    uint64_t stride = (uint64_t)local->run->n_jobs;
-    for (uint64_t ticket = (uint64_t)worker->shift.task.worker; ticket < local->tickets; ticket += stride)
-        (void)run_tickets(worker, ticket, ticket + 1); /* stopped: told as not run, ticket by ticket */
+    uint64_t ticket = (uint64_t)worker->shift.task.worker;
+    size_t begin, end;
+    while (loom_local_take_own(worker->local, &ticket, &begin, &end))
+        (void)run_tasks(worker, begin, end); /* stopped: told as not run, ticket by ticket */
 }
 
 static void note_own(struct loom_local *local, int number)
 {
-    for (uint64_t ticket = (uint64_t)number; ticket < local->tickets; ticket += (uint64_t)local->run->n_jobs)
-        loom_tally_note(local->run->tally, (size_t)task_at(local, ticket), (size_t)task_at(local, ticket + 1),
-                        PARLOOM_ERR_CANCELLED);
+    uint64_t ticket = (uint64_t)number;
+    size_t begin, end;
+    while (loom_local_take_own(local, &ticket, &begin, &end))
+        loom_tally_note(local->run->tally, begin, end, PARLOOM_ERR_CANCELLED);
 }
 
-static void give_up(struct loom_local *local, const parloom_error *error)
+void loom_local_give_up(struct loom_local *local, const parloom_error *error)
 {
     pthread_mutex_lock(&local->lock);
     local->failure = error->status;
@@ -197,7 +234,7 @@ static void give_up(struct loom_local *local, const parloom_error *error)
 static void refuse(struct loom_shift *shift, const parloom_error *error)
 {
     struct loom_local_worker *worker = shift->tell_state;
-    give_up(worker->local, error);
+    loom_local_give_up(worker->local, error);
 }
 
 static bool is_begun(struct loom_local_worker *worker, int number)
@@ -208,7 +245,7 @@ static bool is_begun(struct loom_local_worker *worker, int number)
     pthread_mutex_lock(&worker->local->lock);
     if (run->is_static) note_own(worker->local, number);
     pthread_mutex_unlock(&worker->local->lock);
-    give_up(worker->local, &error);
+    loom_local_give_up(worker->local, &error);
     return false;
 }
 
@@ -252,10 +289,10 @@ void loom_local_work(struct loom_local *local, int number, bool is_caller)
     worker.shift.stop_before = &local->stop_before;
     worker.shift.tell = tell;
     worker.shift.refuse = refuse;
-    worker.shift.record = record;
+    worker.shift.record = loom_local_record;
     worker.shift.tell_state = &worker;
     if (needs_look(&worker)) {
-        worker.shift.look = look;
+        worker.shift.look = loom_local_look;
         worker.shift.look_state = &worker;
     }
     come(&worker);

@@ -47,6 +47,8 @@ struct loom_work {
     size_t n_arguments;
 };
 
+struct loom_custom; /* a backend that the program registered (custom.h) */
+
 struct loom_run {
     size_t n;                      /* tasks, > 0 */
     const struct loom_work *works; /* one, or n of them */
@@ -95,6 +97,7 @@ struct loom_lane_order;
 /* What a backend is able to do, and does. */
 struct loom_backend {
     const char *name;
+    struct loom_custom *custom; /* NULL: one of ours; else it does what its operations say, and ours are NULL */
     enum { LOOM_MEMORY_SAME, LOOM_MEMORY_INHERITED, LOOM_MEMORY_SEPARATE } memory; /* how tasks see the caller's */
     bool can_kill;                            /* task_timeout, retries, isolation */
     bool (*takes_params)(const char *params); /* whether it understands backend_params; NULL: it has none */
@@ -112,10 +115,27 @@ struct loom_backend {
                                 parloom_error *error);
 };
 
-/* By name; NULL: unknown. */
+/* By name; NULL: unknown. Does not load what was offered. */
 const struct loom_backend *loom_backend_find(const char *name);
-const char *loom_backend_names(void);  /* "sequential, threads, processes, fork" for messages */
+/* The same, for who needs it; loads what was offered. what: "backend", or the variable that named it. INVALID, or why
+ * it could not be loaded. */
+parloom_status loom_backend_get(const struct loom_backend **backend_out, const char *name, const char *what,
+                                parloom_error *error);
+/* What serves where nobody named a backend: "processes", or one that was registered as default. */
+const char *loom_backend_default(void);
 void loom_backend_shutdown(bool kill); /* of all that share workers */
+
+/* A backend has its say before a call or pool is planned: *n_jobs (0: nobody said) becomes the number of its workers,
+ * and it may put another one in its place (*backend). Ours leave all as it is. */
+parloom_status loom_backend_configure(const struct loom_backend **backend, int *n_jobs, const char *params,
+                                      parloom_error *error);
+bool loom_backend_takes_params(const struct loom_backend *backend, const char *params);
+/* The operations, whoever's they are. open: *workers_out stays as it was where there is nothing to keep. */
+parloom_status loom_backend_open(const struct loom_backend *backend, void **workers_out, const parloom_options *options,
+                                 int n_jobs, parloom_error *error);
+void loom_backend_close(const struct loom_backend *backend, void *workers, bool kill);
+parloom_status loom_backend_run(const struct loom_backend *backend, void *workers, const struct loom_run *run,
+                                parloom_error *error);
 
 extern const struct loom_backend loom_backend_sequential;
 extern const struct loom_backend loom_backend_threads;

@@ -433,6 +433,11 @@ void loom_shift_leave(struct loom_shift *shift)
 bool loom_shift_run(struct loom_shift *shift, size_t begin, size_t end)
 {
     if (shift->block_size > 0) begin_block(shift, begin);
+    return loom_shift_run_rest(shift, begin, end);
+}
+
+bool loom_shift_run_rest(struct loom_shift *shift, size_t begin, size_t end)
+{
     size_t stopped = shift->is_range   ? run_ranges(shift, begin, end)
                      : shift->is_plain ? run_plain_indices(shift, begin, end)
                                        : run_indices(shift, begin, end);

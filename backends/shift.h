@@ -100,6 +100,8 @@ void loom_shift_resume(struct loom_shift *shift);
 /* Runs tasks [begin, end), which lie in one block where there are blocks. Returns false when nothing beyond them will
  * be run either (stopped). */
 bool loom_shift_run(struct loom_shift *shift, size_t begin, size_t end);
+/* The same for what is left of a chunk of which this shift has run the beginning: a block goes on. */
+bool loom_shift_run_rest(struct loom_shift *shift, size_t begin, size_t end);
 /* A task that failed (code), or was not started any more (0): out of the way of the loop below. */
 void loom_shift_tell_plain(struct loom_shift *shift, size_t index, int code);
 

@@ -169,7 +169,7 @@ static parloom_status run(struct call *call, parloom_error *error)
 {
     parloom_error failure;
     void *workers = call->plan.pool != NULL ? loom_pool_workers(call->plan.pool, call->plan.backend) : NULL;
-    parloom_status status = call->plan.backend->run(workers, &call->run, &failure);
+    parloom_status status = loom_backend_run(call->plan.backend, workers, &call->run, &failure);
     if (status != PARLOOM_OK) loom_report_refusal(&call->tally);
     parloom_status settled = loom_tally_settle(&call->tally, status == PARLOOM_OK ? &failure : NULL);
     if (status == PARLOOM_OK) status = settled;

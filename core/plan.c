@@ -3,8 +3,8 @@
  * plan.c - choose backend and number of workers (see plan.h).
  *
  * Backend     require wins over everything but a backend the call itself names against it (refused); then call, pool,
- *             scope, default, environment; then prefer; then processes. Nested: below a task threads, below that
- *             sequential, unless one was named.
+ *             scope, default, environment; then prefer; then processes, or one registered as default (which wins over
+ *             the environment too). Nested: below a task threads, below that sequential, unless one was named.
  * One job     runs in the caller, for debugging; not where isolation is required, where a limit or a retry needs a
  *             worker, or where "all cores" happen to be one.
  */
@@ -13,6 +13,7 @@
 #include "backends/shift.h"
 #include "base/binding.h"
 #include "base/expression.h"
+#include "base/log.h"
 #include "base/options.h"
 #include "base/status.h"
 #include "base/topology.h"
@@ -20,9 +21,10 @@
 #include "core/scope.h"
 #include "shm/segment.h"
 
+#include <stdio.h>
 #include <string.h>
 
-enum { MOST_BLOCKS = 128, MOST_LEVELS = 10 };
+enum { MOST_BLOCKS = 128, MOST_LEVELS = 10, VERBOSE_CHOICES = 10 };
 
 static bool is_same_name(const char *a, const char *b)
 {
@@ -33,6 +35,12 @@ static bool shares_memory(const char *name)
 {
     const struct loom_backend *backend = loom_backend_find(name);
     return backend != NULL && backend->memory == LOOM_MEMORY_SAME;
+}
+
+static bool is_as_required(const struct loom_backend *backend, parloom_require require)
+{
+    bool is_shared = backend->memory == LOOM_MEMORY_SAME;
+    return require == PARLOOM_REQUIRE_UNSET || is_shared == (require == PARLOOM_REQUIRE_SHAREDMEM);
 }
 
 /* ------------------------------------------------------------------- pools */
@@ -55,8 +63,7 @@ static bool gives_required(const parloom_pool *pool, const parloom_options *give
     parloom_require require = given->require;
     if (require == PARLOOM_REQUIRE_UNSET) require = loom_pool_options(pool)->require;
     if (require == PARLOOM_REQUIRE_UNSET) require = around;
-    bool is_shared = loom_pool_backend(pool)->memory == LOOM_MEMORY_SAME;
-    return require == PARLOOM_REQUIRE_UNSET || is_shared == (require == PARLOOM_REQUIRE_SHAREDMEM);
+    return is_as_required(loom_pool_backend(pool), require);
 }
 
 /* Its workers have run the pool's worker_init, or none. */
@@ -96,7 +103,7 @@ static parloom_status choose_pool(struct loom_plan *plan, const parloom_options 
 static const char *nested_default(void)
 {
     int level = loom_shift_level();
-    if (level == 0) return "processes";
+    if (level == 0) return loom_backend_default();
     return level == 1 ? "threads" : "sequential";
 }
 
@@ -134,21 +141,63 @@ static bool is_of_environment(const char *name)
     return loom_options_environment(&environment, &error) == PARLOOM_OK && environment->backend == name;
 }
 
-static parloom_status choose_backend(struct loom_plan *plan, const parloom_options *given, parloom_error *error)
+/* What the environment names is weaker than what the program registered as its default. */
+static const char *choose_name(const struct loom_plan *plan)
 {
     const char *name = plan->pool != NULL ? loom_pool_backend(plan->pool)->name : plan->options.backend;
+    bool is_top = loom_shift_level() == 0, has_default = strcmp(loom_backend_default(), "processes") != 0;
+    if (name == NULL || (is_top && has_default && is_of_environment(name))) return preferred(&plan->options);
+    return name;
+}
+
+static void replace(struct loom_plan *plan)
+{
     bool wants_shared = plan->options.require == PARLOOM_REQUIRE_SHAREDMEM;
-    bool wants_isolation = plan->options.require == PARLOOM_REQUIRE_ISOLATION;
-    parloom_status status = check_required(given, plan->options.require, error);
+    const struct loom_backend *fits = loom_backend_find(wants_shared ? "threads" : "processes");
+    char line[256];
+    (void)snprintf(line, sizeof line, "using the backend %s instead of %s, which %s", fits->name, plan->backend->name,
+                   wants_shared ? "does not share the caller's memory" : "does not keep crashes from the caller");
+    if (plan->options.verbose >= VERBOSE_CHOICES && plan->options.backend != NULL) loom_log_line(LOOM_LOG_INFO, line);
+    plan->backend = fits;
+}
+
+/* Those of a scope or the environment that mean nothing to it are as if they were not there. */
+static parloom_status ask(struct loom_plan *plan, const parloom_options *given, int *n_jobs, parloom_error *error)
+{
+    const char **params = &plan->options.backend_params;
+    parloom_status status = loom_backend_configure(&plan->backend, n_jobs, *params, error);
+    if (status != PARLOOM_ERR_INVALID || *params == NULL || given->backend_params != NULL) return status;
+    *params = NULL;
+    return loom_backend_configure(&plan->backend, n_jobs, NULL, error);
+}
+
+/* A registered backend says how many workers it has, or who does it instead. Pools have asked when they were opened. */
+static parloom_status configure(struct loom_plan *plan, const parloom_options *given, parloom_error *error)
+{
+    const struct loom_backend *before = plan->backend;
+    int asked = plan->options.n_jobs, n_jobs = asked != 0 ? loom_topology_effective_jobs(asked) : 0;
+    if (before->custom == NULL) return PARLOOM_OK;
+    parloom_status status = ask(plan, given, &n_jobs, error);
     if (status != PARLOOM_OK) return status;
-    if (name == NULL) name = preferred(&plan->options);
-    if (wants_shared && !shares_memory(name)) name = "threads";
-    if (wants_isolation && shares_memory(name)) name = "processes";
-    plan->backend = loom_backend_find(name);
-    if (plan->backend == NULL)
-        return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "%s \"%s\" is not known: there are %s",
-                                is_of_environment(name) ? "PARLOOM_BACKEND" : "backend", name, loom_backend_names());
-    if (plan->pool == NULL || plan->backend == loom_pool_backend(plan->pool)) return PARLOOM_OK;
+    if (plan->backend->custom != NULL) plan->n_jobs = asked == 1 ? 1 : n_jobs;
+    if (plan->backend == before) return PARLOOM_OK;
+    plan->options.backend_params = NULL; /* were for the one before */
+    if (is_as_required(plan->backend, plan->options.require)) return PARLOOM_OK;
+    return loom_status_fail(error, PARLOOM_ERR_INVALID, 0,
+                            "the backend \"%s\" gives the call to \"%s\", which does not give what require asks for",
+                            before->name, plan->backend->name);
+}
+
+static parloom_status choose_backend(struct loom_plan *plan, const parloom_options *given, parloom_error *error)
+{
+    const char *name = choose_name(plan);
+    parloom_status status =
+        loom_backend_get(&plan->backend, name, is_of_environment(name) ? "PARLOOM_BACKEND" : "backend", error);
+    if (status == PARLOOM_OK) status = check_required(given, plan->options.require, error);
+    if (status != PARLOOM_OK) return status;
+    if (!is_as_required(plan->backend, plan->options.require)) replace(plan);
+    if (plan->pool == NULL) return configure(plan, given, error);
+    if (plan->backend == loom_pool_backend(plan->pool)) return PARLOOM_OK;
     return loom_status_fail(error, PARLOOM_ERR_INVALID, 0,
                             "the pool's backend \"%s\" does not give what require asks for",
                             loom_pool_backend(plan->pool)->name);
@@ -159,7 +208,7 @@ static parloom_status read_params(struct loom_plan *plan, const parloom_options 
 {
     const char *params = plan->options.backend_params;
     if (params == NULL) return PARLOOM_OK;
-    if (plan->backend->takes_params != NULL && plan->backend->takes_params(params)) {
+    if (loom_backend_takes_params(plan->backend, params)) {
         plan->params = params;
         return PARLOOM_OK;
     }
@@ -206,8 +255,8 @@ static parloom_status check_fresh(struct loom_plan *plan, const parloom_options 
 
 static parloom_status choose_jobs(struct loom_plan *plan, parloom_error *error)
 {
-    plan->n_jobs =
-        plan->pool != NULL ? loom_pool_n_jobs(plan->pool) : loom_topology_effective_jobs(plan->options.n_jobs);
+    if (plan->pool != NULL) plan->n_jobs = loom_pool_n_jobs(plan->pool);
+    if (plan->n_jobs == 0) plan->n_jobs = loom_topology_effective_jobs(plan->options.n_jobs);
     if (plan->options.task_timeout > 0 && !plan->backend->can_kill)
         return loom_status_fail(error, PARLOOM_ERR_UNSUPPORTED, 0,
                                 "task_timeout is %g s, and the backend \"%s\" cannot end a task that runs: use "

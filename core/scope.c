@@ -54,9 +54,10 @@ static struct scope *current(void)
 
 static parloom_status check(const parloom_options *options, parloom_error *error)
 {
-    if (options->backend != NULL && loom_backend_find(options->backend) == NULL)
-        return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "backend \"%s\" is not known: there are %s",
-                                options->backend, loom_backend_names());
+    const struct loom_backend *backend;
+    parloom_status status =
+        options->backend != NULL ? loom_backend_get(&backend, options->backend, "backend", error) : PARLOOM_OK;
+    if (status != PARLOOM_OK) return status;
     if (options->statuses != NULL || options->errors != NULL || options->report != NULL)
         return loom_status_fail(error, PARLOOM_ERR_INVALID, 0,
                                 "statuses, errors and report belong to a call or a pool, not to a scope");

@@ -46,6 +46,7 @@
 #define PARLOOM_H
 
 #include <parloom/array.h>
+#include <parloom/backend.h>
 #include <parloom/code.h>
 #include <parloom/options.h>
 #include <parloom/parallel.h>

@@ -158,6 +158,26 @@ TEST(Layout, OfEnumsIsThatOfInt)
     EXPECT_EQ(sizeof(parloom_dtype), sizeof(int));
 }
 
+TEST(Layout, OfBackendsIsWhatThoseCompiledEarlierHave)
+{
+    EXPECT_EQ(PARLOOM_BACKEND_ABI, 1u);
+    EXPECT_EQ(sizeof(parloom_backend_ops), 72u);
+    EXPECT_EQ(offsetof(parloom_backend_ops, struct_size), 0u);
+    EXPECT_EQ(offsetof(parloom_backend_ops, abi), 8u);
+    EXPECT_EQ(offsetof(parloom_backend_ops, flags), 12u);
+    EXPECT_EQ(offsetof(parloom_backend_ops, configure), 16u);
+    EXPECT_EQ(offsetof(parloom_backend_ops, open), 24u);
+    EXPECT_EQ(offsetof(parloom_backend_ops, close), 32u);
+    EXPECT_EQ(offsetof(parloom_backend_ops, run), 40u);
+    EXPECT_EQ(offsetof(parloom_backend_ops, shutdown), 48u);
+    EXPECT_EQ(offsetof(parloom_backend_ops, wait_begin), 56u);
+    EXPECT_EQ(offsetof(parloom_backend_ops, wait_end), 64u);
+    EXPECT_EQ(sizeof(parloom_backend_chunk), 16u);
+    EXPECT_EQ(offsetof(parloom_backend_result, failed), 16u);
+    EXPECT_EQ(offsetof(parloom_backend_result, status), 24u);
+    EXPECT_EQ(offsetof(parloom_backend_result, error), 32u);
+}
+
 TEST(Layout, KeepsTheValuesOfStatuses)
 {
     const int values[] = { PARLOOM_OK,           PARLOOM_ERR_INVALID, PARLOOM_ERR_MEMORY,

@@ -357,7 +357,7 @@ TEST_P(Option, ThatMakesNoSenseIsRefusedWithItsName)
 TEST_P(Option, ThatContradictsAnotherIsRefused)
 {
     parloom_options given = options();
-    given.require = is("threads") || is("sequential") ? PARLOOM_REQUIRE_ISOLATION : PARLOOM_REQUIRE_SHAREDMEM;
+    given.require = is_threaded() || is("sequential") ? PARLOOM_REQUIRE_ISOLATION : PARLOOM_REQUIRE_SHAREDMEM;
     expect_refused(given, GetParam().backend);
     given = PARLOOM_OPTIONS_INIT;
     given.require = PARLOOM_REQUIRE_SHAREDMEM;
@@ -369,7 +369,7 @@ TEST_P(Option, ThatTheBackendCannotKeepIsUnsupported)
 {
     parloom_options given = options();
     given.task_timeout = 10;
-    if (is("threads") || is("sequential")) {
+    if (is_threaded() || is("sequential")) {
         expect_refused(given, "task_timeout", PARLOOM_ERR_UNSUPPORTED);
     } else {
         EXPECT_OK(parloom_for(3, ignore, nullptr, 0, &given, &error));
