@@ -51,6 +51,12 @@ bool loom_binding_allowed(struct loom_cpuset *set_out)
     return read_affinity(set_out);
 }
 
+/* A worker process: where it was at first, and where it was put last. */
+static struct {
+    bool is_bound;
+    struct loom_cpuset before, now;
+} process;
+
 /* ------------------------------------------------------------------ threads */
 
 /* What the first of the threads that are bound now had before. */
@@ -60,23 +66,31 @@ static struct {
     struct loom_cpuset before;
 } bound = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
+/* A child is where its parent was put, and that is all it may use: a worker of a worker does not get out of there. */
 static void renew_in_child(void)
 {
     bound.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    bound.count = 0;
+    process.is_bound = false;
 }
 
-static void watch_forks(void)
+static void register_handler(void)
 {
     (void)pthread_atfork(NULL, NULL, renew_in_child);
 }
 
-static void note(const struct loom_cpuset *before, int change)
+static void watch_forks(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, watch_forks);
+    pthread_once(&once, register_handler);
+}
+
+static void note(const struct loom_cpuset *before, int change)
+{
+    watch_forks();
     pthread_mutex_lock(&bound.lock);
     if (bound.count == 0) bound.before = *before;
-    bound.count += change;
+    if (bound.count + change >= 0) bound.count += change; /* a body that forks leaves in the child, too */
     pthread_mutex_unlock(&bound.lock);
 }
 
@@ -121,11 +135,6 @@ void loom_binding_resume(struct loom_binding *binding)
 
 /* ----------------------------------------------------------------- processes */
 
-static struct {
-    bool is_bound;
-    struct loom_cpuset before, now;
-} process;
-
 /* Threads that a task left behind, OpenMP's among them, would otherwise stay where the worker was. */
 static bool move_all(const struct loom_cpuset *set)
 {
@@ -162,6 +171,7 @@ void loom_binding_of_process(const struct loom_placement *placement, uint32_t wo
     if (process.is_bound && is_same(&wanted, &process.now)) return;
     if (!process.is_bound && !read_affinity(&process.before)) return;
     if (!move_all(&wanted)) return;
+    watch_forks();
     process.now = wanted;
     process.is_bound = true;
 }

@@ -305,6 +305,31 @@ TEST_F(BindOne, WorkerProcessesNeedNoHwlocToBeBound)
     EXPECT_EQ(seats[0].has_hwloc + seats[1].has_hwloc, 0);
 }
 
+/* Workers of a worker, forked from it. */
+TEST_F(BindOne, WorkersOfABoundWorkerStayWhereItIs)
+{
+    parloom_error error;
+    auto *seats = static_cast<Seat *>(parloom_alloc(4 * sizeof(Seat), &error));
+    ASSERT_NE(seats, nullptr);
+    auto outer = [](const parloom_task *task, void *const *args) {
+        Seat *mine = static_cast<Seat *>(args[0]) + 2 * task->index;
+        parloom_arg inner_args[] = { parloom_inout(mine, 2 * sizeof(Seat)) };
+        parloom_options inner = PARLOOM_OPTIONS_INIT;
+        inner.n_jobs = 2;
+        inner.backend = "processes";
+        return static_cast<int>(parloom_for(2, note_seat, inner_args, 1, &inner, nullptr));
+    };
+    parloom_arg args[] = { parloom_inout(seats, 4 * sizeof(Seat)) };
+    parloom_options options = PARLOOM_OPTIONS_INIT;
+    int last = cpus_of(affinity()).back();
+    std::string bind = std::to_string(last);
+    options.n_jobs = 2;
+    options.bind = bind.c_str();
+    ASSERT_EQ(parloom_for(2, outer, args, 1, &options, &error), PARLOOM_OK) << error.message;
+    for (int i = 0; i < 4; i++) EXPECT_EQ(cpus_of(seats[i].cpus), std::vector<int>{ last }) << "task " << i;
+    parloom_free(seats);
+}
+
 /* The first call that needs worker processes is made by a bound thread: they are not bound for all times. */
 TEST_F(BindOne, WorkerProcessesThatABoundThreadStartedAreNotBound)
 {
