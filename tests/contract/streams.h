@@ -43,6 +43,19 @@ inline size_t number_of(void *const *args)
     return *static_cast<const size_t *>(args[0]);
 }
 
+inline int square(const parloom_task *task, void *const *args)
+{
+    uint64_t number = number_of(args), squared = number * number;
+    return parloom_return(task, &squared, sizeof squared);
+}
+
+inline uint64_t value_of(const parloom_result &result)
+{
+    uint64_t value = UINT64_MAX;
+    if (result.nbytes == sizeof value) std::memcpy(&value, result.data, sizeof value);
+    return value;
+}
+
 class Streaming : public Placed
 {
   protected:
