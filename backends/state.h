@@ -72,6 +72,8 @@ struct loom_seat_shared;
 parloom_status loom_state_apply(uint64_t address, struct loom_seat_shared *seat, loom_segment_fetch fetch,
                                 void *fetch_state, parloom_error *error);
 void loom_state_restore(uint64_t address);
+/* After the call: where a task has left the surroundings changed, the next call takes on the program's again. */
+void loom_state_check(void);
 
 #ifdef __cplusplus
 }

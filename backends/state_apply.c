@@ -21,6 +21,7 @@ struct applied {
 static struct {
     uint64_t number; /* of the snapshot that holds as a whole; 0: none */
     uint64_t surroundings_version;
+    struct loom_surroundings_mark *mark; /* of them; NULL: not known, they are taken on in each call */
     struct applied *applied;
     size_t n_applied, room;
 } had;
@@ -99,6 +100,8 @@ parloom_status loom_state_apply(uint64_t address, struct loom_seat_shared *seat,
         parloom_status status = loom_surroundings_apply(&state->surroundings, fetch, fetch_state, error);
         if (status != PARLOOM_OK) return status;
         had.surroundings_version = state->surroundings_version;
+        loom_surroundings_unmark(had.mark);
+        had.mark = loom_surroundings_mark();
     }
     for (size_t k = 0; k < state->n_items; k++) {
         parloom_status status = apply_changed(&state->items[k], seat, error);
@@ -128,4 +131,12 @@ void loom_state_restore(uint64_t address)
     if (address == 0) return;
     for (size_t k = state->n_items; k > 0; k--)
         if (state->items[k - 1].has_restore) restore_item(&state->items[k - 1]);
+}
+
+void loom_state_check(void)
+{
+    if (had.surroundings_version == 0) return;
+    if (had.mark != NULL && loom_surroundings_are_as_marked(had.mark)) return;
+    had.surroundings_version = 0;
+    had.number = 0;
 }

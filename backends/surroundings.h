@@ -43,6 +43,12 @@ void loom_surroundings_let_go(struct loom_surroundings *surroundings);
 /* In a worker: takes them on. IO, MEMORY. */
 parloom_status loom_surroundings_apply(const struct loom_surroundings_shared *shared, loom_segment_fetch fetch,
                                        void *fetch_state, parloom_error *error);
+/* What a worker had after it took them on, to see whether a task has changed it since. */
+struct loom_surroundings_mark;
+struct loom_surroundings_mark *loom_surroundings_mark(void); /* NULL: no memory */
+bool loom_surroundings_are_as_marked(const struct loom_surroundings_mark *mark);
+void loom_surroundings_unmark(struct loom_surroundings_mark *mark); /* NULL is fine */
+
 /* The variables of this process, as above, or NULL: no memory. */
 char *loom_surroundings_copy_environment(size_t *nbytes_out);
 /* Whether the environment of this process is that. */

@@ -10,6 +10,7 @@
 #include "backends/worker_self.h"
 
 #include "backends/reporter.h"
+#include "backends/state.h"
 #include "backends/worker_belt.h"
 #include "base/futex.h"
 #include "base/log.h"
@@ -103,6 +104,7 @@ static void serve(struct loom_worker_self *worker, uint32_t slot)
     bool retires = loom_worker_is_worn(worker); /* before it leaves: the letter is the call's */
     if (loom_board_leave(worker->slot, worker->desk, call)) ring_program(worker);
     if (retires) retire(worker);
+    loom_state_check(); /* here nobody waits for it */
     sigset_t none;
     sigemptyset(&none);
     (void)pthread_sigmask(SIG_SETMASK, &none, NULL); /* what a task has blocked; here nobody waits for it */

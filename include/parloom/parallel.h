@@ -44,9 +44,9 @@ typedef struct parloom_task {
  * fork a longjmp into the caller is not noticed: the child goes on as the program, until it ends as EXITED). In worker
  * processes globals have their initial values, not what main wrote (on fork: what they held at the call). Environment
  * variables, working directory, locale and floating-point environment are the program's when the call is made; other
- * state follows by parloom_state_register (state.h). What a task changes of all that stays changed in its worker for
- * later tasks, which may be another call's; check_globals finds it,
- * fresh_worker_every cures it.
+ * state follows by parloom_state_register (state.h). What a task changes of these stays changed for later tasks of the
+ * call in that worker; what it changes of globals also for later calls: check_globals finds it, fresh_worker_every
+ * cures it.
  */
 typedef int (*parloom_body)(const parloom_task *task, void *const *args);
 

@@ -4,7 +4,8 @@
  *
  * A worker process begins with the initial values of all globals. Environment variables, working directory, locale and
  * floating-point environment follow by themselves: a call's workers have those that the program had when it made the
- * call. The umask follows with them when one of them changed. Any other state follows once it is registered here: it is
+ * call (the environment is read as getenv reads it: no other thread changes it meanwhile). The umask follows with them
+ * when one of them changed. Any other state follows once it is registered here: it is
  * captured in the program at each call, and applied in a worker before its next task where the bytes are others than
  * the worker has applied last.
  *

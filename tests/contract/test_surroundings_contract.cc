@@ -226,4 +226,31 @@ TEST_P(Surroundings, UmaskFollowsWithAnotherChange)
     umask(before);
 }
 
+namespace
+{
+
+int leave_changed(const parloom_task *, void *const *)
+{
+    if (setenv("STATE_ONE", "left by a task", 1) != 0 || unsetenv("HOME") != 0) return 1;
+    return chdir("/") != 0 || setlocale(LC_ALL, "C.UTF-8") == nullptr;
+}
+
+} // namespace
+
+TEST_P(Surroundings, ThatATaskLeftChangedAreTheProgramsInTheNextCall)
+{
+    if (!is_separate()) return; /* the program's own */
+    parloom_options given = PARLOOM_OPTIONS_INIT;
+    given.pool = pool;
+    setenv("HOME", "/somewhere", 1);
+    for (int k = 0; k < 3; k++) {
+        ASSERT_OK(parloom_for(TASKS, leave_changed, nullptr, 0, &given, &error));
+        call();
+        expect_all(&Seen::one, "unset");
+        expect_all(&Seen::path, home);
+        expect_all(&Seen::locale, setlocale(LC_ALL, nullptr));
+        for (int i = 0; i < TASKS; i++) EXPECT_EQ(seen[i].n_variables, count_variables());
+    }
+}
+
 INSTANTIATE_TEST_SUITE_P(Everywhere, Surroundings, ::testing::ValuesIn(contract::every_backend), contract::name_of);
