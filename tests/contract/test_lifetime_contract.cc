@@ -35,7 +35,13 @@ int look_at_freed(const parloom_task *task, void *const *args)
     auto *flags = static_cast<struct flags *>(args[2]);
     __atomic_store_n(&flags->started, 1, __ATOMIC_RELEASE);
     bool is_freed = __atomic_load_n(&flags->freed, __ATOMIC_ACQUIRE) != 0;
-    if (!is_freed) usleep(500);
+    /* Half of them, but for those of worker 0, who may be the one that tells of progress, wait until it has come to it.
+     */
+    int naps = task->worker != 0 && task->index >= task->count / 2 ? 40000 : 1;
+    for (int k = 0; !is_freed && k < naps; k++) {
+        usleep(500);
+        is_freed = __atomic_load_n(&flags->freed, __ATOMIC_ACQUIRE) != 0;
+    }
     if (is_freed) __atomic_add_fetch(&flags->looked, 1, __ATOMIC_RELAXED);
     bool is_seldom = !is_freed || task->index % 50 != 0; /* all of it now and then */
     if (is_seldom ? data[0] == GIVEN && data[nbytes - 1] == GIVEN : is_all(data, nbytes, GIVEN)) return 0;

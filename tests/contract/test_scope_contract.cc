@@ -347,7 +347,7 @@ TEST_P(Option, ThatMakesNoSenseIsRefusedWithItsName)
     given.pre_dispatch = "system('x')";
     expect_refused(given, "pre_dispatch");
     given = options();
-    given.pre_dispatch = "n_jobs//4"; /* rounds to no task at all */
+    given.pre_dispatch = "n_jobs//40"; /* rounds to no task at all */
     expect_refused(given, "less than one task");
     given = options();
     given.worker_init_state_nbytes = 4;
