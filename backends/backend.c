@@ -65,15 +65,29 @@ const char *loom_backend_default(void)
     return name != NULL ? name : "processes";
 }
 
-void loom_backend_shutdown(bool kill)
+static void shut_down_custom(bool kill)
 {
-    for (size_t k = 0; k < sizeof builtin / sizeof *builtin; k++)
-        if (builtin[k]->shutdown != NULL) builtin[k]->shutdown(kill);
     struct loom_custom *custom;
     for (size_t k = 0; (custom = loom_custom_hold_nth(k)) != NULL; k++) {
         loom_custom_shutdown(custom, kill);
         loom_custom_release(custom);
     }
+}
+
+void loom_backend_shutdown(bool kill)
+{
+    for (size_t k = 0; k < sizeof builtin / sizeof *builtin; k++)
+        if (builtin[k]->shutdown != NULL) builtin[k]->shutdown(kill);
+    shut_down_custom(kill);
+}
+
+bool loom_backend_drain(uint64_t deadline_ns)
+{
+    bool is_drained = true;
+    for (size_t k = 0; k < sizeof builtin / sizeof *builtin; k++)
+        if (builtin[k]->drain != NULL) is_drained &= builtin[k]->drain(deadline_ns);
+    shut_down_custom(false);
+    return is_drained;
 }
 
 parloom_status loom_backend_configure(const struct loom_backend **backend, int *n_jobs, const char *params,

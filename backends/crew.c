@@ -206,12 +206,18 @@ static struct loom_death death_of(const struct loom_crew_seat *seat, const struc
     return death;
 }
 
-/* It ended because it had run as many tasks as it may. */
+/* It went by itself, and nothing is lost: it had run as many tasks as it may, or see retire.h. */
 static bool has_retired(const struct loom_crew *crew, const struct loom_worker_event *event)
 {
     const struct loom_seat_shared *shared = loom_board_seat(crew->board, event->seat);
-    /* acquire: pairs with the worker's release of state */
-    return loom_load_acquire(&shared->state) == LOOM_SEAT_RETIRED && event->wait_status == 0;
+    uint32_t state = loom_load_full(&shared->state); /* pairs with the worker's last look at the bell */
+    if (state != LOOM_SEAT_RETIRED || event->wait_status != 0) return false;
+    int32_t grown = loom_load_relaxed(&shared->code); /* relaxed: ordered by state */
+    if (grown > 0)
+        loom_log(LOOM_LOG_INFO,
+                 "worker %u, pid %d, had grown by %d MiB in its tasks and ended; another takes its place", event->seat,
+                 event->pid, grown);
+    return true;
 }
 
 static void harvest_everywhere(struct loom_crew *crew, uint32_t seat, const struct loom_death *death)
@@ -224,13 +230,14 @@ static void harvest_everywhere(struct loom_crew *crew, uint32_t seat, const stru
     loom_crew_lanes_harvest(crew, seat, death);
 }
 
-static void refill(struct loom_crew *crew, uint32_t seat)
+static void refill(struct loom_crew *crew, uint32_t seat, bool has_retired)
 {
     parloom_error error;
     int wanted = 0;
     for (uint32_t slot = 0; slot < LOOM_BOARD_SLOTS; slot++) {
         struct loom_dispatch *call = crew->calls[slot];
-        if (call != NULL && (uint32_t)call->run->n_jobs > seat && !call->is_refused) wanted = 1;
+        if (call == NULL || (uint32_t)call->run->n_jobs <= seat || call->is_refused) continue;
+        wanted |= !has_retired || loom_dispatch_needs_workers(call);
     }
     wanted |= loom_crew_lanes_want(crew, seat, false);
     if (!wanted || crew->is_gone) return;
@@ -268,7 +275,7 @@ static void settle_death(struct loom_crew *crew, const struct loom_worker_event 
     bool is_strange = !is_retired && !is_start_failure(crew, event) && !seat->is_killed;
     harvest_everywhere(crew, event->seat, &death);
     if (is_strange) refuse_storm(crew);
-    refill(crew, event->seat);
+    refill(crew, event->seat, is_retired);
 }
 
 static void settle_failed_start(struct loom_crew *crew, const struct loom_worker_event *event)

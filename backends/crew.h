@@ -61,6 +61,7 @@ struct loom_crew {
     uint64_t *told_until;           /* LOOM_BOARD_SLOTS x n_seats: of the calls */
     int event_fd;                   /* readable when next_event has something */
     int bell_fds[LOOM_BOARD_BELLS]; /* of the slots, then of the lanes */
+    uint64_t idle_ns;               /* after which workers retire where a call does not say it; 0: never */
     struct loom_file_identity bell; /* of the first: a program may close descriptors it does not know */
     struct loom_dispatch *calls[LOOM_BOARD_SLOTS];
     struct loom_crew_lane *lanes[LOOM_BOARD_BELTS];

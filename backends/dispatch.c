@@ -177,6 +177,11 @@ static bool is_handed_out(const struct loom_dispatch *dispatch)
     return true;
 }
 
+bool loom_dispatch_needs_workers(const struct loom_dispatch *dispatch)
+{
+    return dispatch->letter != NULL && !dispatch->is_closed && !is_handed_out(dispatch);
+}
+
 static bool is_over(struct loom_dispatch *dispatch)
 {
     if (!dispatch->is_closed) {
@@ -338,6 +343,17 @@ static parloom_status run_round(struct loom_dispatch *dispatch, bool is_first, p
     return PARLOOM_OK;
 }
 
+/* What workers read of it they read after the ring that opens the round. */
+static void set_retirement(const struct loom_dispatch *dispatch)
+{
+    const struct loom_crew *crew = dispatch->crew;
+    const struct loom_run *run = dispatch->run;
+    if (crew->ops->inherits) return; /* workers of one call */
+    /* relaxed, both: ordered by the call */
+    loom_store_relaxed(&crew->board->idle_ns, run->idle_ns > 0 ? run->idle_ns : crew->idle_ns);
+    loom_store_relaxed(&crew->board->growth_nbytes, run->growth_nbytes);
+}
+
 static parloom_status run_rounds(struct loom_dispatch *dispatch, parloom_error *error)
 {
     loom_store_relaxed(&loom_dispatch_slot(dispatch)->stop_before,
@@ -345,6 +361,7 @@ static parloom_status run_rounds(struct loom_dispatch *dispatch, parloom_error *
     loom_store_relaxed(&loom_dispatch_slot(dispatch)->ring_always, 0);
     loom_crew_settle_events(dispatch->crew); /* deaths while nobody called */
     set_spinning(dispatch);
+    set_retirement(dispatch);
     parloom_status status = run_round(dispatch, true, error);
     if (status != PARLOOM_OK) return status; /* nothing ran */
     while (status == PARLOOM_OK && dispatch->n_repairs > 0 && !dispatch->is_refused)

@@ -49,6 +49,8 @@ static inline struct loom_desk_shared *loom_dispatch_desk(const struct loom_disp
     return loom_board_desk(dispatch->crew->board, dispatch->slot, (uint32_t)seat);
 }
 
+/* Whether tasks of this round are still to be taken. */
+bool loom_dispatch_needs_workers(const struct loom_dispatch *dispatch);
 /* Whether a worker is in this round now. */
 bool loom_dispatch_is_in(const struct loom_dispatch *dispatch, int seat);
 /* Takes what the desk's log holds into the tally. */

@@ -2,8 +2,9 @@
 /*
  * processes.c - worker processes of the supervisor: pools, and the workers that calls without a pool share.
  *
- * A crew is made for one worker_init and its state. The shared crew grows with n_jobs; a call with another worker_init,
- * or with more jobs than there are seats, replaces it once nobody uses it, and gets a crew of its own meanwhile.
+ * A crew is made for one worker_init and its state. The shared crew grows with n_jobs, and shrinks when workers retire
+ * that had nothing to do; the others go on. A call with another worker_init, or with more jobs than there are seats,
+ * replaces it once nobody uses it, and gets a crew of its own meanwhile.
  */
 #include "backends/crew.h"
 #include "backends/dispatch.h"
@@ -13,6 +14,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/status.h"
+#include "base/topology.h"
 #include "shm/arena.h"
 #include "shm/segment.h"
 #include "shm/window.h"
@@ -22,9 +24,10 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SEATS_STEP = 8, SEATS_MOST = 4096 };
+enum { SEATS_STEP = 8, SEATS_SHARED = 16, SEATS_MOST = 4096 };
 #define DEATHS_NS UINT64_C(2000000000) /* how long killed workers may take to be gone */
 #define LOOK_NS   UINT64_C(10000000)
+#define IDLE_NS   UINT64_C(300000000000) /* after which shared workers without work end; joblib's too */
 
 /* What makes two calls able to share workers. */
 struct identity {
@@ -168,7 +171,8 @@ static parloom_status check_fortran(const struct identity *identity, parloom_err
                             "worker_init, or use the backend threads or fork");
 }
 
-static parloom_status create(struct processes **processes_out, int n_jobs, const struct identity *identity,
+/* least: seats, to grow into. */
+static parloom_status create(struct processes **processes_out, int n_jobs, int least, const struct identity *identity,
                              parloom_error *error)
 {
     if (n_jobs > SEATS_MOST)
@@ -177,7 +181,7 @@ static parloom_status create(struct processes **processes_out, int n_jobs, const
     struct processes *processes = loom_memory_zeroed(1, sizeof *processes);
     if (processes == NULL) return loom_status_fail(error, PARLOOM_ERR_MEMORY, 0, "no memory for a set of workers");
     processes->owner_pid = (int)getpid();
-    uint32_t seats = (uint32_t)loom_memory_round_up((size_t)n_jobs, SEATS_STEP);
+    uint32_t seats = (uint32_t)loom_memory_round_up((size_t)(n_jobs > least ? n_jobs : least), SEATS_STEP);
     parloom_status status = check_fortran(identity, error);
     if (status == PARLOOM_OK) status = copy_identity(processes, identity, error);
     if (status == PARLOOM_OK) status = create_crew(processes, seats, error);
@@ -221,6 +225,16 @@ __attribute__((constructor)) static void watch_forks(void)
     (void)pthread_atfork(NULL, NULL, renew_lock_in_child);
 }
 
+static parloom_status create_shared(struct processes **processes_out, int n_jobs, const struct identity *identity,
+                                    parloom_error *error)
+{
+    int cores = loom_topology_cpu_count(false), least = cores > SEATS_SHARED ? cores : SEATS_SHARED;
+    if (least > SEATS_MOST) least = SEATS_MOST;
+    parloom_status status = create(processes_out, n_jobs, least, identity, error);
+    if (status == PARLOOM_OK) (*processes_out)->crew->idle_ns = IDLE_NS;
+    return status;
+}
+
 static parloom_status acquire_shared(int n_jobs, const struct identity *identity, struct processes **processes_out,
                                      parloom_error *error)
 {
@@ -233,7 +247,7 @@ static parloom_status acquire_shared(int n_jobs, const struct identity *identity
     if (!fits && (now == NULL || now->users == 0)) {
         shared.processes = NULL;
         destroy(now);
-        status = create(&now, n_jobs, identity, error);
+        status = create_shared(&now, n_jobs, identity, error);
         if (status == PARLOOM_OK) shared.processes = now;
         fits = status == PARLOOM_OK;
     }
@@ -244,7 +258,7 @@ static parloom_status acquire_shared(int n_jobs, const struct identity *identity
     pthread_mutex_unlock(&shared.lock);
     if (fits || status != PARLOOM_OK) return status;
     /* Others use the shared ones: this call gets workers of its own. */
-    status = create(processes_out, n_jobs, identity, error);
+    status = create(processes_out, n_jobs, 0, identity, error);
     if (status == PARLOOM_OK) (*processes_out)->users = 1;
     return status;
 }
@@ -307,6 +321,38 @@ static void shutdown_shared(bool kill)
     release_shared(old);
 }
 
+/* Nobody but us uses them, or the deadline has come: false. */
+static bool await_users(const struct processes *processes, uint64_t deadline_ns)
+{
+    for (;;) {
+        pthread_mutex_lock(&shared.lock);
+        bool is_idle = processes->users == 1;
+        pthread_mutex_unlock(&shared.lock);
+        uint64_t now = loom_clock_ns();
+        if (is_idle || now >= deadline_ns) return is_idle;
+        uint64_t until = deadline_ns - now > LOOK_NS ? now + LOOK_NS : deadline_ns;
+        (void)poll(NULL, 0, loom_clock_poll_ms(until));
+    }
+}
+
+static bool drain_shared(uint64_t deadline_ns)
+{
+    pthread_mutex_lock(&shared.lock);
+    forget_foreign();
+    struct processes *old = shared.processes;
+    shared.processes = NULL;
+    if (old != NULL) old->users++; /* it stays until we are done with it */
+    pthread_mutex_unlock(&shared.lock);
+    if (old == NULL) return true;
+    bool is_idle = await_users(old, deadline_ns);
+    if (!is_idle) {
+        stop_calls(old->crew);
+        await_deaths(old->crew);
+    }
+    release_shared(old);
+    return is_idle;
+}
+
 /* ------------------------------------------------------------- the backend */
 
 /*
@@ -331,8 +377,9 @@ static parloom_status open_processes(void **workers_out, const parloom_options *
     struct processes *processes = NULL;
     struct identity identity = { options->worker_init, options->worker_init_state, options->worker_init_state_nbytes, 0,
                                  options->modules == PARLOOM_MODULES_BY_VALUE };
-    parloom_status status = create(&processes, n_jobs, &identity, error);
+    parloom_status status = create(&processes, n_jobs, 0, &identity, error);
     if (processes == NULL) return status;
+    if (options->idle_timeout > 0) processes->crew->idle_ns = loom_clock_of_seconds(options->idle_timeout);
     pthread_mutex_lock(&processes->crew->lock);
     /* One job mostly runs in the caller: its worker is started by the first call that needs it. */
     if (n_jobs > 1) status = loom_crew_staff(processes->crew, n_jobs, NULL, error);
@@ -415,5 +462,6 @@ const struct loom_backend loom_backend_processes = { .name = "processes",
                                                      .open = open_processes,
                                                      .close = close_processes,
                                                      .shutdown = shutdown_shared,
+                                                     .drain = drain_shared,
                                                      .run = run_processes,
                                                      .open_lane = open_lane };

@@ -69,6 +69,8 @@ struct loom_run {
     parloom_stop *stop;           /* or NULL */
     int inner_threads;            /* for OpenMP and BLAS inside tasks; 0: as the caller has it */
     const parloom_options *scope; /* holds for calls made inside tasks; its strings live as long as the run. Or NULL */
+    uint64_t idle_ns;             /* worker processes that had no work for that long end; 0: nobody said */
+    uint64_t growth_nbytes;       /* and those that grew by more; 0: never */
     uint64_t fp_control;          /* rounding, FTZ/DAZ, traps of the caller (base/fpu.h) */
     const struct loom_placement *placement; /* which CPUs each worker may use; NULL: not bound */
     bool modules_by_value;                  /* bodies in libraries travel with their bytes */
@@ -107,6 +109,8 @@ struct loom_backend {
     /* Ends the workers that calls without a pool share, when nobody uses them or (kill) at once; the next call starts
      * new ones. NULL: it shares none. */
     void (*shutdown)(bool kill);
+    /* The same, but waits for the calls that run on them, and kills at the deadline: false. NULL: it shares none. */
+    bool (*drain)(uint64_t deadline_ns);
     /* Runs it; workers: of open, or NULL (shared workers, or none). A status other than OK means that the call could
      * not be run (the tally then says how far it came); what happened to tasks is in the tally alone. */
     parloom_status (*run)(void *workers, const struct loom_run *run, parloom_error *error);
@@ -124,6 +128,7 @@ parloom_status loom_backend_get(const struct loom_backend **backend_out, const c
 /* What serves where nobody named a backend: "processes", or one that was registered as default. */
 const char *loom_backend_default(void);
 void loom_backend_shutdown(bool kill); /* of all that share workers */
+bool loom_backend_drain(uint64_t deadline_ns);
 
 /* A backend has its say before a call or pool is planned: *n_jobs (0: nobody said) becomes the number of its workers,
  * and it may put another one in its place (*backend). Ours leave all as it is. */

@@ -108,6 +108,7 @@ static void serve(struct loom_worker_self *worker, uint32_t slot)
     sigset_t none;
     sigemptyset(&none);
     (void)pthread_sigmask(SIG_SETMASK, &none, NULL); /* what a task has blocked; here nobody waits for it */
+    loom_retire_if_grown(&worker->retire);
 }
 
 /* The oldest call that is open and that this worker has not been in; LOOM_BOARD_SLOTS: none. */
@@ -203,13 +204,16 @@ __attribute__((noreturn)) void loom_worker_serve(const struct loom_worker_post *
     (void)on_exit(leave_at_once, worker);
     if (!loom_worker_init(worker->board, worker->seat)) _exit(LOOM_WORKER_BROKEN_BOARD);
     loom_store_release(&worker->seat->state, LOOM_SEAT_READY); /* pairs with the harvest */
+    loom_retire_begin(&worker->retire, worker->board, worker->seat);
     for (;;) {
         uint32_t seen = loom_load_full(&worker->board->bell); /* full: before the look at calls */
         uint32_t slot = oldest_call(worker);
         if (slot < LOOM_BOARD_SLOTS)
             serve(worker, slot);
-        else if (!loom_worker_belt_serve(worker->board, post->seat, &belt_ops, worker))
-            loom_board_await_bell(worker->board, seen);
+        else if (loom_worker_belt_serve(worker->board, post->seat, &belt_ops, worker))
+            loom_retire_if_grown(&worker->retire);
+        else
+            loom_retire_await_bell(&worker->retire, seen);
     }
 }
 

@@ -158,7 +158,9 @@ static void take_auto(struct loom_worker_self *worker, _Atomic uint64_t *bitmap)
     uint64_t want = 1, first, count, before = loom_clock_ns();
     while ((count = loom_board_claim(worker->slot, bitmap, worker->letter->tickets, fair(worker, want), &first)) > 0) {
         run_tickets(worker, first, count);
-        if (is_stopped(worker, first + count - 1) || loom_worker_is_worn(worker)) return;
+        if (is_stopped(worker, first + count - 1) || loom_worker_is_worn(worker) ||
+            loom_retire_is_grown(&worker->retire))
+            return;
         uint64_t now = loom_clock_ns();
         if (now - before < CHUNK_SHORT_NS && count >= want)
             want *= 2;
@@ -185,7 +187,7 @@ static void take_one_by_one(struct loom_worker_self *worker, _Atomic uint64_t *b
     uint64_t first;
     while (loom_board_claim(worker->slot, bitmap, worker->letter->tickets, 1, &first) > 0) {
         run_tickets(worker, first, 1);
-        if (is_stopped(worker, first) || loom_worker_is_worn(worker)) return;
+        if (is_stopped(worker, first) || loom_worker_is_worn(worker) || loom_retire_is_grown(&worker->retire)) return;
     }
 }
 
@@ -195,7 +197,7 @@ static void take_own(struct loom_worker_self *worker, _Atomic uint64_t *bitmap)
     for (uint64_t ticket = worker->post->seat; ticket < worker->letter->tickets; ticket += stride) {
         loom_board_mark(bitmap, ticket, 1);
         run_tickets(worker, ticket, 1);
-        if (is_stopped(worker, ticket) || loom_worker_is_worn(worker)) return;
+        if (is_stopped(worker, ticket) || loom_worker_is_worn(worker) || loom_retire_is_grown(&worker->retire)) return;
     }
 }
 
@@ -272,8 +274,8 @@ void loom_worker_run_call(struct loom_worker_self *worker)
     loom_worker_set_environment(worker);
     if (worker->letter->checks_globals) loom_globals_watch(&worker->shift);
     loom_shift_enter(&worker->shift);
-    bool is_single = worker->shift.is_plain && worker->letter->grain == 1 && worker->letter->repairs == 0 &&
-                     worker->letter->fresh_worker_every == 0;
+    bool is_single = !loom_retire_is_watched(&worker->retire) && worker->shift.is_plain && worker->letter->grain == 1 &&
+                     worker->letter->repairs == 0 && worker->letter->fresh_worker_every == 0;
     if (loom_worker_is_worn(worker))
         ; /* by earlier calls: it leaves at once */
     else if (worker->letter->is_static)

@@ -10,6 +10,7 @@
 #define LOOM_BACKENDS_WORKER_SELF_H
 
 #include "backends/letter.h"
+#include "backends/retire.h"
 #include "backends/shift.h"
 #include "backends/worker.h"
 #include "base/file.h"
@@ -43,6 +44,7 @@ struct loom_worker_self {
     int inner_threads;                /* set last */
     const _Atomic uint64_t *epoch;    /* of the segments; what was allocated since is mapped before the next task */
     uint64_t synced;                  /* up to which segments are mapped */
+    struct loom_retire retire;        /* when this worker goes by itself */
     struct loom_shift shift;
     uint64_t tasks; /* that it has run in its life */
 };

@@ -92,6 +92,7 @@ static parloom_status check_ranges(const parloom_options *options, parloom_error
     if (status == PARLOOM_OK) status = loom_placement_check(options->bind, NULL, error);
     if (status == PARLOOM_OK) status = check_seconds("task_timeout", options->task_timeout, error);
     if (status == PARLOOM_OK) status = check_seconds("timeout", options->timeout, error);
+    if (status == PARLOOM_OK) status = check_seconds("idle_timeout", options->idle_timeout, error);
     if (status == PARLOOM_OK) status = check_room("statuses", options->statuses, options->n_statuses, error);
     if (status == PARLOOM_OK) status = check_room("errors", options->errors, options->n_errors, error);
     return status == PARLOOM_OK ? check_sizes(options, error) : status;
@@ -109,6 +110,7 @@ parloom_status loom_options_read(const parloom_options *given, parloom_options *
         if (status != PARLOOM_OK) return status;
         options.task_timeout += 0.0; /* -0.0 is unset too; from here on unset is all bytes zero */
         options.timeout += 0.0;
+        options.idle_timeout += 0.0;
     }
     *options_out = options;
     return PARLOOM_OK;
@@ -165,6 +167,8 @@ static const struct field {
     ALONE(modules),
     ALONE(bind),
     ALONE(check_globals),
+    ALONE(idle_timeout),
+    ALONE(worker_growth_limit),
 #undef ALONE
 #undef AFTER
 };

@@ -144,6 +144,16 @@ static const struct row {
       BIND,
       AT(bind),
       NULL },
+    { { "idle_timeout", "seconds", "300; of a pool never", "more than 0, or never",
+        "worker processes without work end after that" },
+      SECONDS,
+      AT(idle_timeout),
+      NULL },
+    { { "worker_growth_limit", "nbytes", "never", "1 or more, or never",
+        "worker processes whose memory grew by more are replaced" },
+      NBYTES,
+      AT(worker_growth_limit),
+      NULL },
 };
 enum { ROWS = (int)(sizeof TABLE / sizeof TABLE[0]) };
 

@@ -115,3 +115,12 @@ uint64_t loom_process_page_nbytes(void)
     long nbytes = sysconf(_SC_PAGESIZE);
     return nbytes > 0 ? (uint64_t)nbytes : 4096U;
 }
+
+uint64_t loom_process_private_nbytes(void)
+{
+    char text[128];
+    unsigned long long resident = 0, shared = 0;
+    if (loom_file_read_text("/proc/self/statm", text, sizeof text) < 0) return 0;
+    if (sscanf(text, "%*u %llu %llu", &resident, &shared) != 2 || resident < shared) return 0;
+    return (uint64_t)(resident - shared) * loom_process_page_nbytes();
+}

@@ -24,6 +24,8 @@ bool loom_process_die_with_parent(pid_t expected_parent);
 void loom_process_raise_oom_score(int score); /* adds to /proc/self/oom_score_adj; failure is ignored */
 double loom_process_cpu_seconds(void);        /* user + system, of this process */
 uint64_t loom_process_page_nbytes(void);
+/* Memory that this process holds and does not share: neither shared segments nor files. 0: cannot tell. About 10 us. */
+uint64_t loom_process_private_nbytes(void);
 
 #ifdef __cplusplus
 }

@@ -81,6 +81,10 @@ void loom_call_freeze_plan(const struct loom_plan *plan, struct loom_run *run)
     run->go_on = options->on_error == PARLOOM_ON_ERROR_GO_ON;
     run->task_timeout_ns = options->task_timeout > 0 ? loom_clock_of_seconds(options->task_timeout) : 0;
     run->deadline_ns = options->timeout > 0 ? loom_clock_deadline(options->timeout) : LOOM_NEVER_NS;
+    run->idle_ns = options->idle_timeout < 0   ? LOOM_NEVER_NS
+                   : options->idle_timeout > 0 ? loom_clock_of_seconds(options->idle_timeout)
+                                               : 0;
+    run->growth_nbytes = options->worker_growth_limit == PARLOOM_NEVER ? 0 : options->worker_growth_limit;
     run->stop = options->stop;
     run->inner_threads = inner_threads(plan, run->placement);
     run->fp_control = loom_fpu_read();

@@ -6,6 +6,7 @@
  */
 #include "core/pool.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/options.h"
 #include "base/status.h"
@@ -157,6 +158,20 @@ void parloom_pool_close(parloom_pool *pool)
     pthread_mutex_destroy(&pool->lock);
     loom_options_destroy(&pool->options);
     free(pool);
+}
+
+parloom_status parloom_shutdown_within(double seconds, parloom_error *error)
+{
+    loom_status_clear(error);
+    if (!(seconds >= 0))
+        return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "seconds is %g: give 0 or more", seconds);
+    uint64_t now = loom_clock_ns();
+    bool is_drained = loom_backend_drain(seconds > 0 ? loom_clock_deadline(seconds) : now);
+    loom_segment_trim();
+    if (is_drained) return PARLOOM_OK;
+    return loom_status_fail(error, PARLOOM_ERR_TIMEOUT, 0,
+                            "shared workers still ran calls after %g s and were killed; these calls end as CANCELLED",
+                            seconds);
 }
 
 void parloom_shutdown(bool kill)

@@ -108,7 +108,7 @@ void loom_report_statuses(const parloom_options *options, const struct loom_tall
 /* A struct_size that was never set says that the rest was not either: no pointer in there is followed. */
 static bool is_readable(const parloom_options *options)
 {
-    return options != NULL && options->struct_size >= sizeof *options &&
+    return options != NULL && options->struct_size >= offsetof(parloom_options, worker_init) &&
            options->struct_size <= LOOM_OPTIONS_MOST_NBYTES;
 }
 

@@ -81,6 +81,7 @@ int main(void)
     parloom_set_log(to_stderr, name);
     if (parloom_set_defaults(PARLOOM_OPTIONS(.n_jobs = 2), NULL) != PARLOOM_OK) return 1;
     int failures = wait_and_cancel() + take_roots();
-    parloom_shutdown(false); /* not needed: workers end with the program, or are used again by the next call */
+    if (parloom_shutdown_within(10, NULL) != PARLOOM_OK) failures++;
+    parloom_shutdown(false); /* not needed, both: workers end with the program, or are used again by the next call */
     return failures == 0 ? 0 : 1;
 }

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/futex.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <string.h>
 
@@ -136,12 +137,15 @@ static bool spin(struct loom_board_shared *board, uint32_t seen)
     return false;
 }
 
-void loom_board_await_bell(struct loom_board_shared *board, uint32_t seen)
+bool loom_board_await_bell(struct loom_board_shared *board, uint32_t seen, uint64_t deadline_ns)
 {
-    if (loom_load_relaxed(&board->may_spin) && spin(board, seen)) return; /* relaxed: a hint */
+    if (loom_load_relaxed(&board->may_spin) && spin(board, seen)) return true; /* relaxed: a hint */
+    int failure = 0;
     loom_add_full(&board->sleepers, 1); /* full: before the look at bell; pairs with loom_board_ring */
-    while (loom_load_full(&board->bell) == seen) (void)loom_futex_wait_until(&board->bell, seen, LOOM_NEVER_NS);
+    while (loom_load_full(&board->bell) == seen && failure != ETIMEDOUT)
+        failure = loom_futex_wait_until(&board->bell, seen, deadline_ns);
     loom_sub_full(&board->sleepers, 1);
+    return failure != ETIMEDOUT;
 }
 
 void loom_board_ring(struct loom_board_shared *board)

@@ -91,7 +91,7 @@ enum loom_seat_state {
     LOOM_SEAT_INIT_FAILED = 2,
     LOOM_SEAT_UNFIT = 3,
     LOOM_SEAT_APPLYING = 4, /* message: the state whose apply function runs */
-    LOOM_SEAT_RETIRED = 5   /* it has run as many tasks as it may: its end is no loss */
+    LOOM_SEAT_RETIRED = 5   /* it ends by itself (backends/retire.h), or has run as many tasks as it may: no loss */
 };
 
 /*
@@ -100,7 +100,7 @@ enum loom_seat_state {
  */
 struct loom_seat_shared {
     alignas(LOOM_BOARD_LINE) _Atomic uint32_t state; /* release: code before it */
-    _Atomic int32_t code;                            /* of worker_init, or a parloom_status when unfit */
+    _Atomic int32_t code;                            /* of worker_init, a parloom_status when unfit, or MiB it grew */
     _Atomic uint64_t cpu_ns;                         /* used so far, written when it leaves a call */
     _Atomic uint32_t exited;                         /* 1 + the code of exit(3), written by it: where wait is lost */
     _Atomic uint32_t visit; /* 1 + the belt it works at, 0: none; full: Dekker with board.belts */
@@ -114,6 +114,8 @@ struct loom_seat_shared {
  *  sleepers   workers                        program    full
  *  may_spin   program                        workers    relaxed: a hint
  *  belts      program: address, 0 to close   workers    full: the belt before it; Dekker with seat.visit
+ *  idle_ns, growth_nbytes
+ *             program                        workers    relaxed: ordered by the call; who misses it reads it later
  *  others     program, before a worker runs  all        set once
  */
 struct loom_board_shared {
@@ -121,7 +123,9 @@ struct loom_board_shared {
     uint32_t layout_version;
     uint32_t seats;
     uint64_t nbytes;
-    uint64_t init_letter; /* address of a struct loom_init_letter in read-only memory, 0: no worker_init */
+    uint64_t init_letter;           /* address of a struct loom_init_letter in read-only memory, 0: no worker_init */
+    _Atomic uint64_t idle_ns;       /* workers that had no work for that long end; 0: never */
+    _Atomic uint64_t growth_nbytes; /* workers that grew by more end; 0: never */
     alignas(LOOM_BOARD_LINE) _Atomic uint32_t bell;
     _Atomic uint32_t may_spin;
     alignas(LOOM_BOARD_LINE) _Atomic uint32_t sleepers;
@@ -188,8 +192,9 @@ static inline uint64_t loom_board_claim(struct loom_slot_shared *slot, _Atomic u
     *first_out = first;
     return count;
 }
-/* Sleeps until the bell is no longer seen; spins first when each worker has a CPU of its own. */
-void loom_board_await_bell(struct loom_board_shared *board, uint32_t seen);
+/* Sleeps until the bell is no longer seen; spins first when each worker has a CPU of its own. False: the deadline came
+ * first (LOOM_NEVER_NS: none). */
+bool loom_board_await_bell(struct loom_board_shared *board, uint32_t seen, uint64_t deadline_ns);
 
 /* ---- the program's side */
 

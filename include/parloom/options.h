@@ -247,6 +247,16 @@ typedef struct parloom_options {
      * refused. Where binding fails the call runs unbound, with a note in the log; one job in the caller is never
      * bound. NULL: unset (none). */
     const char *bind;
+
+    /* ---- when worker processes go */
+
+    /* Seconds after which one that had nothing to do ends, silently; the next call starts what it needs.
+     * 0: unset (300 for the workers that calls without a pool share, never for those of a pool); negative: never. Of
+     * calls that share workers the last one that began counts. */
+    double idle_timeout;
+    /* A worker process whose own memory has grown by more than this many bytes since its first task is replaced, after
+     * the task or batch it is in. 0: unset (never); PARLOOM_NEVER: never. */
+    size_t worker_growth_limit;
 } parloom_options;
 
 #ifdef __cplusplus

@@ -71,6 +71,24 @@ void parloom_pool_close(parloom_pool *pool);
  */
 void parloom_shutdown(bool kill);
 
+/*
+ * Ends the workers that calls without a pool share, as soon as the calls that run on them have returned; calls made
+ * meanwhile get new workers. Who has not returned within a time is cancelled, as by parloom_shutdown(true).
+ *
+ * seconds  how long to wait at most; 0: not at all; infinity: for as long as it takes
+ * error    NULL is fine
+ *
+ * Returns: PARLOOM_OK: no call was hurt; or, and then the workers have ended as well (but on INVALID),
+ * Errors:
+ *   PARLOOM_ERR_TIMEOUT  calls still ran, and were cancelled
+ *   PARLOOM_ERR_INVALID  seconds is negative, or not a number
+ * Threads: any thread of the program; not in a task body, and not in a callback of a call that runs on them.
+ * Blocks:  until these calls have returned, at most seconds and the time that ending processes takes.
+ * Since:   0.2
+ * Example: examples/07_control.c
+ */
+parloom_status parloom_shutdown_within(double seconds, parloom_error *error);
+
 #ifdef __cplusplus
 }
 #endif

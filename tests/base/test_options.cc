@@ -136,6 +136,7 @@ TEST(OptionsRead, ValuesWithoutMeaningAreRefused)
     refused([](parloom_options *o) { o->pre_dispatch = "2*njobs"; }, "pre_dispatch");
     refused([](parloom_options *o) { o->pre_dispatch = ""; }, "pre_dispatch");
     refused([](parloom_options *o) { o->task_timeout = std::nan(""); }, "task_timeout");
+    refused([](parloom_options *o) { o->idle_timeout = std::nan(""); }, "idle_timeout");
     refused([](parloom_options *o) { o->timeout = INFINITY; }, "timeout");
     refused([](parloom_options *o) { o->n_statuses = 3; }, "n_statuses");
     refused([](parloom_options *o) { o->n_errors = 3; }, "n_errors");
