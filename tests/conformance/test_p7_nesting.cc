@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* P7: calls in tasks, and how many threads there are then. */
+#include "conformance/conformance.h"
+#include "conformance/product.h"
+
+using namespace conformance;
+
+namespace
+{
+
+const int DEPTH = 4;
+
+int note_inner_level(const parloom_task *task, void *const *args)
+{
+    static_cast<int *>(args[0])[task->index] = task->level;
+    return 0;
+}
+
+/* args[0]: text, the inner backend; args[1]: one int a task: its level + 10, where all is well inside. */
+int call_inside(const parloom_task *task, void *const *args)
+{
+    int levels[4] = { -1, -1, -1, -1 };
+    parloom_arg inner[] = { parloom_out(levels, sizeof levels) };
+    parloom_options given = on(static_cast<const char *>(args[0]));
+    if (is(task->backend, "threads")) given.backend_params = nullptr;
+    parloom_error error;
+    parloom_status status = parloom_for(4, note_inner_level, inner, 1, &given, &error);
+    if (status != PARLOOM_OK) return parloom_fail(task, status, "%s", error.message);
+    for (int level : levels)
+        if (level != 1) return parloom_fail(task, 1, "level %d", level);
+    static_cast<int *>(args[1])[task->index] = task->level + 10;
+    return 0;
+}
+
+struct step {
+    char backend[16];
+    int level;
+};
+
+/* args[0]: DEPTH steps. Goes deeper by calls that name no backend. */
+int go_deeper(const parloom_task *task, void *const *args)
+{
+    auto *steps = static_cast<step *>(args[0]);
+    if (task->index != 0) return 0;
+    strncpy(steps[task->level].backend, task->backend, sizeof steps->backend - 1);
+    steps[task->level].level = task->level;
+    if (task->level == DEPTH - 1) return 0;
+    parloom_arg inner[] = { parloom_inout(steps, DEPTH * sizeof *steps) };
+    parloom_options given = on(nullptr);
+    return parloom_for(2, go_deeper, inner, 1, &given, nullptr);
+}
+
+/* Passes on what ended it. */
+int recurse_for_ever(const parloom_task *task, void *const *)
+{
+    parloom_options given = on(nullptr);
+    parloom_error error;
+    parloom_status status = parloom_for(2, recurse_for_ever, nullptr, 0, &given, &error);
+    return parloom_fail(task, status, "%s", error.message);
+}
+
+int note_team(const parloom_task *task, void *const *args)
+{
+    static_cast<int *>(args[0])[task->index] = team_of_openmp();
+    return 0;
+}
+
+int multiply(const parloom_task *task, void *const *args)
+{
+    static_cast<double *>(args[0])[task->index] = product_by_openmp();
+    return 0;
+}
+
+/* The levels that four tasks saw, each with a call inside. */
+parloom_status call_in_calls(const char *outer, const char *inner, std::vector<int> *levels, parloom_error *error)
+{
+    char name[16] = "";
+    strncpy(name, inner, sizeof name - 1);
+    levels->assign(4, -1);
+    parloom_arg args[] = { parloom_in(name, sizeof name), contract::out(*levels) };
+    parloom_options given = on(outer);
+    return parloom_for(4, call_inside, args, 2, &given, error);
+}
+
+/* A fork beside threads that run is refused: the child could wait for ever for a lock that one of them holds. */
+bool is_refused(const char *outer, const char *inner)
+{
+    return is(outer, "threads") && is(inner, "fork");
+}
+
+} // namespace
+
+TEST_F(Conformance, P7_03_EveryPairOfBackendsFinishes)
+{
+    std::vector<int> levels;
+    for (const char *outer : every_backend)
+        for (const char *inner : every_backend) {
+            parloom_status status = call_in_calls(outer, inner, &levels, &error);
+            EXPECT_EQ(status, is_refused(outer, inner) ? PARLOOM_ERR_TASK : PARLOOM_OK)
+                << outer << " > " << inner << ": " << error.message;
+            EXPECT_EQ(error.code, is_refused(outer, inner) ? PARLOOM_ERR_UNSUPPORTED : 0) << error.message;
+        }
+}
+
+TEST_F(Conformance, P7_06_LevelsOfNestedCalls)
+{
+    std::vector<int> levels;
+    for (const char *outer : every_backend)
+        for (const char *inner : every_backend) {
+            if (is_refused(outer, inner)) continue;
+            ASSERT_OK(call_in_calls(outer, inner, &levels, &error)) << outer << " > " << inner;
+            EXPECT_EQ(levels, std::vector<int>(4, 10)) << outer << " > " << inner << ": 0 outside, 1 inside";
+        }
+}
+
+TEST_F(Conformance, P7_07_ChosenThenThreadsThenSequential)
+{
+    for (const char *chosen : parallel_backends) {
+        step steps[DEPTH] = {};
+        parloom_arg args[] = { parloom_inout(steps, sizeof steps) };
+        parloom_options given = on(chosen);
+        ASSERT_OK(parloom_for(2, go_deeper, args, 1, &given, &error)) << chosen;
+        const char *expected[DEPTH] = { chosen, "threads", "sequential", "sequential" };
+        for (int k = 0; k < DEPTH; k++) {
+            EXPECT_STREQ(steps[k].backend, expected[k]) << chosen << k;
+            EXPECT_EQ(steps[k].level, k) << chosen;
+        }
+    }
+}
+
+TEST_F(Conformance, P7_08_RecursionWithoutEndIsRefused)
+{
+    for (const char *chosen : every_backend) {
+        parloom_options given = on(chosen);
+        EXPECT_EQ(parloom_for(2, recurse_for_ever, nullptr, 0, &given, &error), PARLOOM_ERR_TASK) << chosen;
+        EXPECT_TRUE(says(error, "nested")) << error.message;
+        EXPECT_EQ(error.code, PARLOOM_ERR_TASK) << "the task whose call was refused failed, and so on upwards";
+    }
+}
+
+TEST_F(Conformance, P7_11_InnerThreadsOfAScope)
+{
+    for (const char *backend : process_backends)
+        for (int count : { 1, 2, 4, 0 }) {
+            std::vector<int> found(8);
+            parloom_arg args[] = { contract::out(found) };
+            parloom_options scope = on(backend), plain = PARLOOM_OPTIONS_INIT;
+            scope.inner_max_num_threads = count;
+            ASSERT_OK(parloom_scope_begin(&scope, &error));
+            EXPECT_OK(parloom_for(8, note_team, args, 1, &plain, &error));
+            parloom_scope_end();
+            int automatic = std::max(parloom_cpu_count(false) / 2, 1);
+            EXPECT_EQ(found, std::vector<int>(8, count > 0 ? count : automatic)) << backend;
+        }
+}
+
+TEST_F(Conformance, P7_13_OpenMPInTheProgramAndThenInWorkers)
+{
+    double expected = product_by_openmp();
+    std::vector<double> found(6);
+    parloom_arg args[] = { contract::out(found) };
+    parloom_options given = on("processes");
+    for (int round = 0; round < 3; round++) {
+        ASSERT_OK(parloom_for(found.size(), multiply, args, 1, &given, &error));
+        EXPECT_EQ(found, std::vector<double>(6, expected));
+        EXPECT_EQ(product_by_openmp(), expected);
+    }
+}
