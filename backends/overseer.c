@@ -157,8 +157,10 @@ static void raise_descriptor_limit(struct rlimit *before)
 static void set_up_descriptors(void)
 {
     for (int fd = LOOM_STARTUP_SOCKET; fd < LOOM_STARTUP_MEMFD; fd++) (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
-    /* Deaths arrive as readable bytes. Other signals stay as they are: who asks the supervisor to end, ends it, and
-     * the workers with it. */
+    /* Deaths arrive as readable bytes. What asks every process of a name or a group to end is for the program: it may
+     * have a handler in which calls are still to work, and when it ends, so does the supervisor. */
+    (void)signal(SIGINT, SIG_IGN);
+    (void)signal(SIGTERM, SIG_IGN);
     sigset_t deaths;
     (void)sigemptyset(&deaths);
     (void)sigaddset(&deaths, SIGCHLD);
