@@ -44,8 +44,9 @@ struct loom_letter {
     uint64_t fp_control;
     uint64_t scope; /* address of a parloom_options, its strings behind it; 0: none */
     uint32_t is_list, is_range, is_static, is_auto, go_on, functions_inherited;
+    uint64_t stop; /* address of the call's parloom_stop where workers can read it; 0: they cannot, or none */
     int32_t n_jobs, level, inner_threads;
-    uint32_t most_arguments, wants_cpu, reserved;
+    uint32_t most_arguments, wants_cpu, is_stoppable;
     char backend[32];
 };
 

@@ -7,9 +7,11 @@
  */
 #include "backends/dispatch.h"
 
+#include "backends/shift.h"
 #include "base/memory.h"
 #include "base/status.h"
 #include "shm/arena.h"
+#include "shm/window.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -232,6 +234,8 @@ static void fill(struct loom_letter *letter, const struct loom_run *run)
     letter->n_jobs = run->n_jobs;
     letter->level = run->level;
     letter->inner_threads = run->inner_threads;
+    letter->is_stoppable = loom_shift_run_is_stoppable(run);
+    if (loom_window_contains(run->stop)) letter->stop = (uint64_t)(uintptr_t)run->stop;
     letter->most_arguments = (uint32_t)run->most_arguments;
     letter->wants_cpu = run->wants_cpu;
     strncpy(letter->backend, run->backend_name, sizeof letter->backend - 1);

@@ -5,7 +5,6 @@
 #include "backends/letter.h"
 #include "base/clock.h"
 #include "base/status.h"
-#include "base/stop.h"
 
 #include <string.h>
 
@@ -32,7 +31,8 @@ parloom_status loom_local_end(struct loom_local *local, parloom_error *error)
     if (loom_load_relaxed(&local->is_timed_out)) /* relaxed, both: the workers are done */
         return loom_status_fail(error, PARLOOM_ERR_TIMEOUT, 0, "the call ran past its limit");
     if (loom_load_relaxed(&local->is_cancelled))
-        return loom_status_fail(error, PARLOOM_ERR_CANCELLED, 0, "the call was cancelled through its stop");
+        return loom_status_fail(error, PARLOOM_ERR_CANCELLED, 0, "the call was cancelled %s",
+                                loom_shift_run_canceller(local->run));
     return PARLOOM_OK;
 }
 
@@ -69,7 +69,7 @@ static parloom_status look(struct loom_shift *shift)
     const struct loom_run *run = local->run;
     uint64_t now = loom_clock_ns();
     tell_progress(worker, now);
-    if (loom_stop_is_requested(run->stop)) {
+    if (loom_shift_run_is_cancelled(run)) {
         loom_store_relaxed(&local->is_cancelled, 1); /* relaxed: read when all are done */
         loom_shift_lower(&local->stop_before, 0);
     }
@@ -81,7 +81,7 @@ static parloom_status look(struct loom_shift *shift)
 
 static bool needs_look(const struct loom_run *run)
 {
-    return run->deadline_ns != LOOM_NEVER_NS || run->stop != NULL || run->watch != NULL;
+    return run->deadline_ns != LOOM_NEVER_NS || loom_shift_run_is_stoppable(run) || run->watch != NULL;
 }
 
 static uint64_t task_at(const struct loom_local *local, uint64_t ticket)

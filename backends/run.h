@@ -42,6 +42,8 @@ struct loom_work {
     size_t n_arguments;
 };
 
+struct loom_shift;
+
 struct loom_run {
     size_t n;                      /* tasks, > 0 */
     const struct loom_work *works; /* one, or n of them */
@@ -56,11 +58,14 @@ struct loom_run {
     int level;                /* task->level */
     const char *backend_name; /* task->backend; static */
     int retries;
-    bool go_on;                   /* on_error */
-    uint64_t task_timeout_ns;     /* 0: none */
-    uint64_t deadline_ns;         /* of the whole call; LOOM_NEVER_NS: none */
-    parloom_stop *stop;           /* or NULL */
-    int inner_threads;            /* for OpenMP and BLAS inside tasks; 0: as the caller has it */
+    bool go_on;               /* on_error */
+    uint64_t task_timeout_ns; /* 0: none */
+    uint64_t deadline_ns;     /* of the whole call; LOOM_NEVER_NS: none */
+    /* What cancels it (loom_shift_run_is_cancelled); each may be NULL. */
+    const parloom_stop *stop;        /* the call's own */
+    const parloom_stop *interrupt;   /* of Ctrl-C (base/interrupt.h) */
+    const struct loom_shift *around; /* the task that made the call, where that may be cancelled itself */
+    int inner_threads;               /* for OpenMP and BLAS inside tasks; 0: as the caller has it */
     const parloom_options *scope; /* holds for calls made inside tasks; its strings live as long as the run. Or NULL */
     uint64_t fp_control;          /* rounding, FTZ/DAZ, traps of the caller (base/fpu.h) */
     bool wants_cpu;               /* tally->cpu_seconds is asked for */

@@ -54,20 +54,24 @@ struct loom_shift {
     parloom_status (*look)(struct loom_shift *shift);
     void *look_state;
     const volatile uint32_t *is_here; /* 0 in a process that a body forked: it must not go on as the worker */
-    const struct parloom_stop *stop;  /* for parloom_cancelled, or NULL */
     uint64_t deadline_ns;             /* of the call, where look is set */
     const parloom_options *scope;     /* of the run: what calls made inside tasks fall back to */
+    /* For parloom_cancelled, as in a run; what a worker cannot read (the program's private memory) is NULL, and the
+     * program, which looks for it, lowers stop_before. */
+    const parloom_stop *stop, *interrupt;
+    const struct loom_shift *around;
+    bool is_stoppable;             /* something may cancel the call: calls made inside tasks look for it too */
+    _Atomic uint64_t cancelled_at; /* begin + 1 of the task that was told it is cancelled; its threads may write it */
 
     /* Of the current work. */
     void **args;
     parloom_array *arrays; /* what bodies get for array arguments: copies of their own */
     void **private_copies; /* mmap_mode c: this worker's own, restored before each task */
     size_t args_room;
-    const struct loom_work *work;       /* that args belong to */
-    bool has_moving;                    /* EACH or copy_on_write among them: touched before each task */
-    bool is_plain;                      /* an index loop with nothing special about it: loom_shift_run_plain serves */
-    int outer_level;                    /* of this thread around the shift, */
-    const parloom_options *outer_scope; /* and its scope */
+    const struct loom_work *work;   /* that args belong to */
+    bool has_moving;                /* EACH or copy_on_write among them: touched before each task */
+    bool is_plain;                  /* an index loop with nothing special about it: loom_shift_run_plain serves */
+    const struct loom_shift *outer; /* that of this thread around this one, or NULL */
 
     void *scratch;
     size_t scratch_nbytes;
@@ -123,8 +127,21 @@ static inline bool loom_shift_run_plain(struct loom_shift *shift, size_t index)
 /* Lowers a bound, never raises it. */
 void loom_shift_lower(_Atomic uint64_t *bound, uint64_t to);
 
+/* The one whose task this thread is in now; NULL: outside of tasks. */
+const struct loom_shift *loom_shift_current(void);
 /* The level of calls made by this thread now: 0 outside of tasks. */
 int loom_shift_level(void);
+/* Whether what the shift's tasks compute is no longer wanted; whether a call is to end. A load or two for each level.
+ */
+bool loom_shift_is_cancelled(const struct loom_shift *shift);
+bool loom_shift_run_is_cancelled(const struct loom_run *run);
+/* By what, for messages: "the call was cancelled %s". */
+const char *loom_shift_run_canceller(const struct loom_run *run);
+/* Whether something may cancel it while it runs, other than its deadline. */
+static inline bool loom_shift_run_is_stoppable(const struct loom_run *run)
+{
+    return run->stop != NULL || run->interrupt != NULL || run->around != NULL;
+}
 /* What holds for those calls by a scope around the task that this thread is in; NULL: nothing. */
 const parloom_options *loom_shift_scope(void);
 

@@ -292,6 +292,10 @@ static parloom_status begin_shift(struct worker *worker, parloom_error *error)
         .backend_name = letter->backend,
         .go_on = letter->go_on,
         .scope = (const parloom_options *)(uintptr_t)letter->scope,
+        .stop = (const parloom_stop *)(uintptr_t)letter->stop,
+        /* Forked in the midst of a task: its words are the ones the program writes, or copies that stay as they are. */
+        .around = letter->functions_inherited ? loom_shift_current() : NULL,
+        .deadline_ns = LOOM_NEVER_NS, /* the program watches it */
     };
     if (!letter->is_list) {
         parloom_status status = read_work(worker, 0, error);
@@ -299,6 +303,7 @@ static parloom_status begin_shift(struct worker *worker, parloom_error *error)
     }
     parloom_status status = loom_shift_begin(&worker->shift, &run, (int)worker->post->seat, error);
     if (status != PARLOOM_OK) return status;
+    worker->shift.is_stoppable = letter->is_stoppable;
     worker->shift.find_work = find_work;
     worker->shift.skips = (const uint64_t *)(uintptr_t)letter->skips;
     worker->shift.n_skips = (size_t)letter->n_skips;

@@ -12,7 +12,6 @@
 #include "base/fpu.h"
 #include "base/process.h"
 #include "base/status.h"
-#include "base/stop.h"
 #include "base/topology.h"
 #include "core/plan.h"
 #include "core/pool.h"
@@ -66,7 +65,6 @@ static void freeze_limits(struct call *call)
     run->go_on = options->on_error == PARLOOM_ON_ERROR_GO_ON;
     run->task_timeout_ns = options->task_timeout > 0 ? loom_clock_of_seconds(options->task_timeout) : 0;
     run->deadline_ns = options->timeout > 0 ? loom_clock_deadline(options->timeout) : LOOM_NEVER_NS;
-    run->stop = options->stop;
     run->inner_threads = inner_threads(&call->plan);
     run->fp_control = loom_fpu_read();
     run->wants_cpu = options->report != NULL || options->progress != NULL;
@@ -109,6 +107,17 @@ static void freeze(struct call *call)
     freeze_limits(call);
 }
 
+/* Before workers could take a first task. */
+static parloom_status look_for_stop(struct call *call, parloom_error *error)
+{
+    const struct loom_shift *around = loom_shift_current();
+    call->run.stop = call->plan.options.stop;
+    if (around != NULL && around->is_stoppable) call->run.around = around;
+    if (!loom_shift_run_is_cancelled(&call->run)) return PARLOOM_OK;
+    return loom_status_fail(error, PARLOOM_ERR_CANCELLED, 0, "the call was cancelled %s before it began",
+                            loom_shift_run_canceller(&call->run));
+}
+
 static parloom_status prepare(struct call *call, parloom_error *error)
 {
     const parloom_options *options = &call->plan.options;
@@ -116,10 +125,8 @@ static parloom_status prepare(struct call *call, parloom_error *error)
     size_t block_size = reduces ? loom_plan_block_size(call->request->n, options->batch_size) : 0;
     size_t errors_room = options->errors != NULL ? options->n_errors : 1;
     parloom_status status = loom_tally_init(&call->tally, call->request->n, errors_room, error);
+    if (status == PARLOOM_OK) status = look_for_stop(call, error);
     if (status != PARLOOM_OK) return status;
-    if (loom_stop_is_requested(options->stop)) /* before workers could take a first task */
-        return loom_status_fail(error, PARLOOM_ERR_CANCELLED, 0,
-                                "the call was cancelled through its stop before it began");
     status = loom_arguments_stage(&call->arguments, call->request, options, (int)call->plan.backend->memory, block_size,
                                   error);
     if (status == PARLOOM_OK) freeze(call);

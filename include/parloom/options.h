@@ -71,8 +71,9 @@ typedef struct parloom_stop {
 } parloom_stop;
 
 /*
- * Requests the end of all calls that name this stop: they start nothing more, and return when the tasks that run have
- * ended (a long body may look now and then: parloom_cancelled). What was not run ends as PARLOOM_ERR_CANCELLED.
+ * Requests the end of all calls that name this stop, and of those that their tasks have made: they start nothing more,
+ * and return when the tasks that run have ended (a long body may look now and then: parloom_cancelled says so within
+ * 10 ms). What was not run, or failed after it was told, ends as PARLOOM_ERR_CANCELLED.
  *
  * stop     borrows; NULL: nothing
  *
