@@ -68,6 +68,8 @@ static __attribute__((noreturn, noinline)) void live_as_worker(struct loom_crew 
 {
     struct loom_worker_post post = { .seat = seat, .generation = generation, .fetch_fd = -1 };
     struct forked *forked = crew->ops_state;
+    (void)setpgid(0, 0);           /* Ctrl-C reaches the program only; */
+    (void)signal(SIGINT, SIG_IGN); /* one that came before this waits behind the mask, and is dropped */
     /* Here the stack ends for who unwinds it: an exception out of a body must end this process, and not be caught by
      * the program's own handlers around the call, which would go on as a second program. */
     END_OF_STACK;
@@ -114,6 +116,19 @@ static parloom_status watch_child(struct loom_crew *crew, struct child *child, u
     return loom_status_fail(error, loom_status_of_errno(sys_errno), sys_errno, "could not watch a forked worker: %m");
 }
 
+/* The child has signals blocked: it must not meet the program's handlers, and resets all of them soon. */
+static pid_t fork_quietly(void)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    pid_t pid = fork();
+    int sys_errno = errno;
+    if (pid != 0) (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = sys_errno;
+    return pid;
+}
+
 static parloom_status start(struct loom_crew *crew, uint32_t seat, uint32_t generation, parloom_error *error)
 {
     struct forked *forked = crew->ops_state;
@@ -123,7 +138,7 @@ static parloom_status start(struct loom_crew *crew, uint32_t seat, uint32_t gene
     end_child(crew, child);
     loom_store_relaxed(is_open, 0); /* relaxed: the child is not forked yet */
     (void)fflush(NULL);             /* else a child that flushes writes the caller's lines again */
-    child->pid = fork();
+    child->pid = fork_quietly();
     if (child->pid < 0)
         return loom_status_fail(error, loom_status_of_errno(errno), errno,
                                 "could not fork a worker: %m; lower n_jobs, or raise the limit on processes");
