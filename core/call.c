@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/fpu.h"
+#include "base/interrupt.h"
 #include "base/process.h"
 #include "base/status.h"
 #include "base/topology.h"
@@ -112,6 +113,7 @@ static parloom_status look_for_stop(struct call *call, parloom_error *error)
 {
     const struct loom_shift *around = loom_shift_current();
     call->run.stop = call->plan.options.stop;
+    call->run.interrupt = loom_interrupt_stop();
     if (around != NULL && around->is_stoppable) call->run.around = around;
     if (!loom_shift_run_is_cancelled(&call->run)) return PARLOOM_OK;
     return loom_status_fail(error, PARLOOM_ERR_CANCELLED, 0, "the call was cancelled %s before it began",

@@ -86,6 +86,38 @@ typedef struct parloom_stop {
  */
 void parloom_cancel(parloom_stop *stop);
 
+/*
+ * Makes the first Ctrl-C (SIGINT) cancel calls: those that begin between here and the matching end, in any thread, end
+ * as if their stop had been cancelled. The program's own handler is set again at once, so a second Ctrl-C does what it
+ * always did. Begins nest; the outermost pair counts. A program that ignores SIGINT goes on ignoring it.
+ *
+ * error    NULL is fine
+ *
+ * Returns: PARLOOM_OK, or, and then nothing has begun,
+ * Errors:
+ *   PARLOOM_ERR_IO  the handler cannot be set
+ * Threads: any thread of the program; the handler is that of the whole process.
+ * Blocks:  never.
+ * Since:   0.1
+ * Example: examples/07_control.c
+ */
+parloom_status parloom_interrupt_begin(parloom_error *error);
+
+/*
+ * Ends it: the program's own handler is back, or stays, if the program has set another one meanwhile.
+ *
+ * pass_on  true: a Ctrl-C that was taken is raised again by the outermost end, when calls have returned and results are
+ *          saved: the program's handler is called, or the program ends as by any Ctrl-C. false: it has done its work
+ *
+ * Returns: true when a Ctrl-C was taken since the outermost begin. Without a begin: false.
+ * Errors:  none.
+ * Threads: any thread of the program; with pass_on the program's handler runs in this one.
+ * Blocks:  never.
+ * Since:   0.1
+ * Example: examples/07_control.c
+ */
+bool parloom_interrupt_end(bool pass_on);
+
 /* What a call did, or has done so far. At the end ok + failed + crashed + exited + timed_out + cancelled = tasks. */
 typedef struct parloom_report {
     size_t struct_size;     /* the caller writes sizeof(parloom_report) */

@@ -313,7 +313,7 @@ parloom_arg parloom_reduce(void *data, size_t nbytes, void (*combine)(void *into
  *   PARLOOM_ERR_EXITED       it ended its process: error.code
  *   PARLOOM_ERR_TIMEOUT      it ran past task_timeout, or the call past timeout
  * Errors of the call as a whole:
- *   PARLOOM_ERR_CANCELLED    its stop was cancelled, or what it runs in
+ *   PARLOOM_ERR_CANCELLED    its stop was cancelled, or what it runs in; or Ctrl-C (parloom_interrupt_begin)
  *   PARLOOM_ERR_CALLBACK     worker_init failed: error.code
  *   PARLOOM_ERR_POOL         workers keep dying
  *   PARLOOM_ERR_INTERNAL     a defect in parloom
