@@ -45,8 +45,9 @@ struct loom_letter {
     uint64_t scope; /* address of a parloom_options, its strings behind it; 0: none */
     uint32_t is_list, is_range, is_static, is_auto, go_on, functions_inherited;
     uint64_t stop; /* address of the call's parloom_stop where workers can read it; 0: they cannot, or none */
-    int32_t n_jobs, level, inner_threads;
-    uint32_t most_arguments, wants_cpu, is_stoppable;
+    int32_t n_jobs, level, parallel_level, cores;
+    uint32_t most_arguments, wants_cpu, is_stoppable, reserved;
+    struct loom_inner_threads inner;
     char backend[32];
 };
 

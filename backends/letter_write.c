@@ -233,7 +233,9 @@ static void fill(struct loom_letter *letter, const struct loom_run *run)
     letter->go_on = run->go_on;
     letter->n_jobs = run->n_jobs;
     letter->level = run->level;
-    letter->inner_threads = run->inner_threads;
+    letter->parallel_level = run->parallel_level;
+    letter->cores = run->cores;
+    letter->inner = run->inner;
     letter->is_stoppable = loom_shift_run_is_stoppable(run);
     if (loom_window_contains(run->stop)) letter->stop = (uint64_t)(uintptr_t)run->stop;
     letter->most_arguments = (uint32_t)run->most_arguments;

@@ -8,6 +8,7 @@
 #ifndef LOOM_BACKENDS_LOCAL_H
 #define LOOM_BACKENDS_LOCAL_H
 
+#include "backends/inner_threads.h"
 #include "backends/shift.h"
 
 #include <pthread.h>
@@ -22,6 +23,7 @@ struct loom_local {
     _Alignas(128) _Atomic uint64_t stop_before;
     _Alignas(128) _Atomic uint64_t done; /* tasks, for progress */
     _Atomic uint32_t is_timed_out, is_cancelled;
+    struct loom_inner_of_call inner; /* what the process had before */
     uint64_t tickets, grain;
     bool is_auto;
 };

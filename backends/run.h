@@ -42,6 +42,22 @@ struct loom_work {
     size_t n_arguments;
 };
 
+/* Threads inside a task, by who starts them: what the six variables *_NUM_THREADS are about (inner_threads.c). */
+enum loom_inner_kind {
+    LOOM_INNER_OPENMP,
+    LOOM_INNER_OPENBLAS,
+    LOOM_INNER_MKL,
+    LOOM_INNER_BLIS,
+    LOOM_INNER_VECLIB,
+    LOOM_INNER_NUMBA,
+    LOOM_INNER_NUMEXPR,
+    LOOM_INNER_KINDS
+};
+struct loom_inner_threads {
+    int32_t count[LOOM_INNER_KINDS]; /* 0, all of them: as the caller has it */
+    uint32_t chosen;                 /* bit k: by the user's environment, so nested calls do not divide it */
+};
+
 struct loom_shift;
 
 struct loom_run {
@@ -56,6 +72,8 @@ struct loom_run {
     bool is_static;                /* batch k to worker k mod n_jobs */
     int n_jobs;
     int level;                /* task->level */
+    int parallel_level;       /* of calls made inside tasks: how many of the calls around them are not sequential */
+    int cores;                /* for calls made inside a task; 0: as the caller has it */
     const char *backend_name; /* task->backend; static */
     int retries;
     bool go_on;               /* on_error */
@@ -65,7 +83,7 @@ struct loom_run {
     const parloom_stop *stop;        /* the call's own */
     const parloom_stop *interrupt;   /* of Ctrl-C (base/interrupt.h) */
     const struct loom_shift *around; /* the task that made the call, where that may be cancelled itself */
-    int inner_threads;               /* for OpenMP and BLAS inside tasks; 0: as the caller has it */
+    struct loom_inner_threads inner; /* inside tasks */
     const parloom_options *scope; /* holds for calls made inside tasks; its strings live as long as the run. Or NULL */
     uint64_t fp_control;          /* rounding, FTZ/DAZ, traps of the caller (base/fpu.h) */
     bool wants_cpu;               /* tally->cpu_seconds is asked for */

@@ -32,6 +32,16 @@ int loom_shift_level(void)
     return innermost != NULL ? innermost->task.level + 1 : 0;
 }
 
+int loom_shift_parallel_level(void)
+{
+    return innermost != NULL ? innermost->parallel_level : 0;
+}
+
+int loom_shift_cores(void)
+{
+    return innermost != NULL ? innermost->cores : 0;
+}
+
 const parloom_options *loom_shift_scope(void)
 {
     return innermost != NULL ? innermost->scope : NULL;
@@ -100,6 +110,9 @@ parloom_status loom_shift_begin(struct loom_shift *shift, const struct loom_run 
     shift->interrupt = run->interrupt;
     shift->around = run->around;
     shift->is_stoppable = loom_shift_run_is_stoppable(run) || run->deadline_ns != LOOM_NEVER_NS;
+    shift->parallel_level = run->parallel_level;
+    shift->cores = run->cores;
+    shift->inner = run->inner;
     shift->is_here = &always_here;
     shift->scope = run->scope;
     shift->deadline_ns = run->deadline_ns;

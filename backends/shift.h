@@ -62,6 +62,9 @@ struct loom_shift {
     const struct loom_shift *around;
     bool is_stoppable;             /* something may cancel the call: calls made inside tasks look for it too */
     _Atomic uint64_t cancelled_at; /* begin + 1 of the task that was told it is cancelled; its threads may write it */
+    /* For calls made inside tasks, as in a run. */
+    int parallel_level, cores;
+    struct loom_inner_threads inner;
 
     /* Of the current work. */
     void **args;
@@ -131,6 +134,10 @@ void loom_shift_lower(_Atomic uint64_t *bound, uint64_t to);
 const struct loom_shift *loom_shift_current(void);
 /* The level of calls made by this thread now: 0 outside of tasks. */
 int loom_shift_level(void);
+/* The same, but calls that ran in their caller do not count. */
+int loom_shift_parallel_level(void);
+/* How many cores calls made by this thread now may fill: its task's share; 0: all. */
+int loom_shift_cores(void);
 /* Whether what the shift's tasks compute is no longer wanted; whether a call is to end. A load or two for each level.
  */
 bool loom_shift_is_cancelled(const struct loom_shift *shift);

@@ -8,8 +8,8 @@
  */
 #include "backends/worker.h"
 
+#include "backends/inner_threads.h"
 #include "backends/letter.h"
-#include "backends/openmp.h"
 #include "backends/reporter.h"
 #include "backends/shift.h"
 #include "base/clock.h"
@@ -61,7 +61,7 @@ struct worker {
     const struct loom_letter *letter;
     struct loom_work work;            /* of a list: the task that runs */
     const volatile uint32_t *is_here; /* 1; 0 in a process that a task forked */
-    int inner_threads;                /* set last */
+    struct loom_inner_threads inner;  /* set last */
     const _Atomic uint64_t *epoch;    /* of the segments; what was allocated since is mapped before the next task */
     uint64_t synced;                  /* up to which segments are mapped */
     struct loom_shift shift;
@@ -295,6 +295,9 @@ static parloom_status begin_shift(struct worker *worker, parloom_error *error)
         .stop = (const parloom_stop *)(uintptr_t)letter->stop,
         /* Forked in the midst of a task: its words are the ones the program writes, or copies that stay as they are. */
         .around = letter->functions_inherited ? loom_shift_current() : NULL,
+        .parallel_level = letter->parallel_level,
+        .cores = letter->cores,
+        .inner = letter->inner,
         .deadline_ns = LOOM_NEVER_NS, /* the program watches it */
     };
     if (!letter->is_list) {
@@ -321,10 +324,10 @@ static parloom_status begin_shift(struct worker *worker, parloom_error *error)
 static void set_environment(struct worker *worker)
 {
     loom_fpu_write(worker->letter->fp_control);
-    if (worker->letter->inner_threads > 0 && worker->letter->inner_threads != worker->inner_threads) {
-        worker->inner_threads = worker->letter->inner_threads;
-        loom_openmp_set_inner_threads(worker->inner_threads);
-    }
+    bool is_same = memcmp(&worker->letter->inner, &worker->inner, sizeof worker->inner) == 0;
+    if (is_same || !loom_inner_threads_are_chosen(&worker->letter->inner)) return;
+    worker->inner = worker->letter->inner;
+    loom_inner_threads_settle(&worker->inner);
 }
 
 static uint64_t cpu_ns(const struct worker *worker)

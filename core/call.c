@@ -20,6 +20,7 @@
 #include "core/report.h"
 #include "core/scope.h"
 
+#include "backends/inner_threads.h"
 #include "backends/shift.h"
 
 #include <stdlib.h>
@@ -37,13 +38,18 @@ struct call {
     double cpu_before;
 };
 
-/* 0: as the caller has it. */
-static int inner_threads(const struct loom_plan *plan)
+/* The cores of the caller are divided among the workers: each task may fill its share with OpenMP and BLAS threads, or
+ * with calls of its own. A call that the caller runs itself leaves all as it is. */
+static void freeze_cores(struct call *call)
 {
-    if (plan->options.inner_max_num_threads > 0) return plan->options.inner_max_num_threads;
-    if (plan->backend->memory == LOOM_MEMORY_SAME && plan->n_jobs == 1) return 0;
-    int share = loom_topology_cpu_count(false) / plan->n_jobs;
-    return share > 0 ? share : 1;
+    const struct loom_plan *plan = &call->plan;
+    int most = plan->options.inner_max_num_threads;
+    call->run.cores = loom_shift_cores();
+    if (most <= 0 && plan->backend->memory == LOOM_MEMORY_SAME && plan->n_jobs == 1) return;
+    int all = call->run.cores > 0 ? call->run.cores : loom_topology_cpu_count(false);
+    int share = all / plan->n_jobs > 0 ? all / plan->n_jobs : 1;
+    call->run.cores = most > 0 ? most : share;
+    loom_inner_threads_choose(&call->run.inner, most, share);
 }
 
 static void before_retry(size_t begin, size_t end, void *state)
@@ -66,7 +72,7 @@ static void freeze_limits(struct call *call)
     run->go_on = options->on_error == PARLOOM_ON_ERROR_GO_ON;
     run->task_timeout_ns = options->task_timeout > 0 ? loom_clock_of_seconds(options->task_timeout) : 0;
     run->deadline_ns = options->timeout > 0 ? loom_clock_deadline(options->timeout) : LOOM_NEVER_NS;
-    run->inner_threads = inner_threads(&call->plan);
+    freeze_cores(call);
     run->fp_control = loom_fpu_read();
     run->wants_cpu = options->report != NULL || options->progress != NULL;
     run->worker_init = options->worker_init;

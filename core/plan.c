@@ -33,6 +33,14 @@ static bool shares_memory(const char *name)
     return backend != NULL && backend->memory == LOOM_MEMORY_SAME;
 }
 
+/* In a task "all cores" are its share of them. */
+static int effective_jobs(int n_jobs)
+{
+    int cores = loom_shift_cores();
+    if (n_jobs >= 0 || cores == 0) return loom_topology_effective_jobs(n_jobs);
+    return cores + 1 + n_jobs > 1 ? cores + 1 + n_jobs : 1;
+}
+
 /* ------------------------------------------------------------------- pools */
 
 static parloom_status check_pool(const parloom_options *given, const parloom_pool *pool, parloom_error *error)
@@ -41,7 +49,7 @@ static parloom_status check_pool(const parloom_options *given, const parloom_poo
     const char *what = NULL;
     if (!is_same_name(given->backend, loom_pool_backend(pool)->name) && !is_same_name(given->backend, kept->backend))
         what = "backend";
-    if (given->n_jobs != 0 && loom_topology_effective_jobs(given->n_jobs) != loom_pool_n_jobs(pool)) what = "n_jobs";
+    if (given->n_jobs != 0 && effective_jobs(given->n_jobs) != loom_pool_n_jobs(pool)) what = "n_jobs";
     if (given->worker_init != NULL && given->worker_init != kept->worker_init) what = "worker_init";
     if (what == NULL) return PARLOOM_OK;
     return loom_status_fail(error, PARLOOM_ERR_INVALID, 0,
@@ -183,8 +191,7 @@ static bool needs_worker(const struct loom_plan *plan)
 
 static parloom_status choose_jobs(struct loom_plan *plan, parloom_error *error)
 {
-    plan->n_jobs =
-        plan->pool != NULL ? loom_pool_n_jobs(plan->pool) : loom_topology_effective_jobs(plan->options.n_jobs);
+    plan->n_jobs = plan->pool != NULL ? loom_pool_n_jobs(plan->pool) : effective_jobs(plan->options.n_jobs);
     if (plan->options.task_timeout > 0 && !plan->backend->can_kill)
         return loom_status_fail(error, PARLOOM_ERR_UNSUPPORTED, 0,
                                 "task_timeout is %g s, and the backend \"%s\" cannot end a task that runs: use "
@@ -238,5 +245,5 @@ int parloom_effective_n_jobs(int n_jobs)
     struct loom_plan plan;
     parloom_error error; /* a call made now would say it */
     if (n_jobs == 0 && loom_plan_make(&plan, NULL, &error) == PARLOOM_OK) return plan.n_jobs;
-    return loom_topology_effective_jobs(n_jobs);
+    return effective_jobs(n_jobs);
 }

@@ -217,8 +217,9 @@ typedef struct parloom_options {
 
     /* ---- what workers are like */
 
-    /* OpenMP and BLAS threads inside a task. 0: unset (cores / n_jobs); negative: the same, also below a scope that
-     * sets it. */
+    /* OpenMP and BLAS threads inside a task, on every backend. 0: unset (OMP_NUM_THREADS, OPENBLAS_NUM_THREADS, ...
+     * where the environment has them, else cores / n_jobs; in a task its share of the cores counts); negative: the
+     * same, also below a scope that sets it. */
     int inner_max_num_threads;
     /* Run once in each new worker before its first task, on every backend; non-zero is a failure. Shared workers that
      * ran another one are replaced. */
