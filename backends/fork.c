@@ -224,6 +224,13 @@ static parloom_status check_threads(parloom_error *error)
         foreign);
 }
 
+/* Inside a task on threads it finds the locks of the others held; forced, that is the user's own risk. */
+static const char *cannot_nest(const char *params)
+{
+    if (params != NULL || loom_openmp_count_foreign_threads() == 0) return NULL;
+    return "threads";
+}
+
 /* ------------------------------------------------------------- the backend */
 
 static void free_forked(struct forked *forked)
@@ -297,6 +304,9 @@ static parloom_status run_fork(void *workers, const struct loom_run *run, parloo
     return status;
 }
 
-const struct loom_backend loom_backend_fork = {
-    .name = "fork", .memory = LOOM_MEMORY_INHERITED, .can_kill = true, .takes_params = takes_params, .run = run_fork
-};
+const struct loom_backend loom_backend_fork = { .name = "fork",
+                                                .memory = LOOM_MEMORY_INHERITED,
+                                                .can_kill = true,
+                                                .takes_params = takes_params,
+                                                .cannot_nest = cannot_nest,
+                                                .run = run_fork };

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 enum { SEATS_STEP = 8, SEATS_MOST = 4096 };
+enum { WORKER_LEVEL = 1 }; /* of the window: the program is 0, also for calls that its tasks on threads make */
 #define DEATHS_NS UINT64_C(2000000000) /* how long killed workers may take to be gone */
 #define LOOK_NS   UINT64_C(10000000)
 
@@ -29,7 +30,6 @@ struct identity {
     int (*worker_init)(void *state);
     const void *state;
     size_t state_nbytes;
-    int level;
 };
 
 struct processes {
@@ -65,9 +65,9 @@ static parloom_status open_at_supervisor(struct loom_crew *crew, parloom_error *
     struct processes *processes = crew->ops_state;
     parloom_status status = loom_supervisor_ensure(error);
     if (status != PARLOOM_OK) return status;
-    return loom_supervisor_open_crew((uint64_t)(uintptr_t)processes->board_segment->address,
-                                     processes->identity.level + 1, crew->bell_fds, LOOM_BOARD_SLOTS,
-                                     &processes->supervisor_crew, &crew->event_fd, error);
+    return loom_supervisor_open_crew((uint64_t)(uintptr_t)processes->board_segment->address, WORKER_LEVEL,
+                                     crew->bell_fds, LOOM_BOARD_SLOTS, &processes->supervisor_crew, &crew->event_fd,
+                                     error);
 }
 
 static parloom_status reopen(struct loom_crew *crew, parloom_error *error)
@@ -125,7 +125,7 @@ static parloom_status copy_identity(struct processes *processes, const struct id
 
 static bool is_same(const struct identity *a, const struct identity *b)
 {
-    return a->worker_init == b->worker_init && a->level == b->level && a->state_nbytes == b->state_nbytes &&
+    return a->worker_init == b->worker_init && a->state_nbytes == b->state_nbytes &&
            (a->state_nbytes == 0 || memcmp(a->state, b->state, a->state_nbytes) == 0);
 }
 
@@ -323,8 +323,7 @@ static parloom_status open_processes(void **workers_out, const parloom_options *
         return PARLOOM_OK;
     }
     struct processes *processes = NULL;
-    struct identity identity = { options->worker_init, options->worker_init_state, options->worker_init_state_nbytes,
-                                 0 };
+    struct identity identity = { options->worker_init, options->worker_init_state, options->worker_init_state_nbytes };
     parloom_status status = create(&processes, n_jobs, &identity, error);
     if (processes == NULL) return status;
     pthread_mutex_lock(&processes->crew->lock);
@@ -362,7 +361,7 @@ static parloom_status run_processes(void *workers, const struct loom_run *run, p
 {
     if (is_nested()) return loom_backend_fork.run(NULL, run, error);
     struct processes *processes = workers;
-    struct identity identity = { run->worker_init, run->worker_init_state, run->worker_init_state_nbytes, run->level };
+    struct identity identity = { run->worker_init, run->worker_init_state, run->worker_init_state_nbytes };
     parloom_status status =
         processes == NULL ? acquire_shared(run->n_jobs, &identity, &processes, error) : check_owner(processes, error);
     if (status != PARLOOM_OK) return status;

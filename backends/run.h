@@ -106,6 +106,8 @@ struct loom_backend {
     enum { LOOM_MEMORY_SAME, LOOM_MEMORY_INHERITED, LOOM_MEMORY_SEPARATE } memory; /* how tasks see the caller's */
     bool can_kill;                            /* task_timeout, retries, isolation */
     bool (*takes_params)(const char *params); /* whether it understands backend_params; NULL: it has none */
+    /* What it cannot run below, for a call made in the task that this thread is in; NULL: it can. */
+    const char *(*cannot_nest)(const char *params);
     /* Resources that outlive a call (pools). NULL: none. open may be called again after close. */
     parloom_status (*open)(void **workers_out, const parloom_options *options, int n_jobs, parloom_error *error);
     void (*close)(void *workers, bool kill);

@@ -108,6 +108,7 @@ static void freeze(struct call *call)
     run->is_static = options->schedule == PARLOOM_SCHEDULE_STATIC;
     run->n_jobs = useful_jobs(call);
     run->level = loom_shift_level();
+    run->parallel_level = loom_shift_parallel_level() + !call->plan.is_alone;
     run->backend_name = call->plan.backend->name;
     run->tally = &call->tally;
     if (loom_scope_inherit(&call->inherited)) run->scope = &call->inherited;

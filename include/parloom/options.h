@@ -151,7 +151,7 @@ typedef struct parloom_options {
      * or a limit or a retry needs a worker). -1: all usable cores, -2: all but one, ...; at least one worker. */
     int n_jobs;
     /* "sequential", "threads", "processes" or "fork". NULL: unset (processes; in a task threads, below that
-     * sequential). */
+     * sequential; tasks that ran in their caller do not count). */
     const char *backend;
     /* "key=value;..." for the backend. Of the built-in ones only fork takes one: "force=1" forks although the program
      * has other threads, which is safe only where the tasks need no lock that such a thread may hold. */
@@ -272,8 +272,9 @@ parloom_status parloom_options_set(parloom_options *options, const char *name, c
 
 /*
  * Begins a scope: options for everything this thread starts until the matching end, also inside its tasks (there all
- * but pool, stop, progress and worker_init, which mean something in this thread or process alone). Scopes nest; the
- * inner one wins, field by field.
+ * but pool, stop, progress and worker_init, which mean something in this thread or process alone; and backend and
+ * n_jobs not in tasks of tasks, so that a recursion does not multiply workers). Scopes nest; the inner one wins, field
+ * by field.
  *
  * options  borrows; copied, with their strings and worker_init_state
  * error    NULL is fine

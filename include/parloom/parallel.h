@@ -307,6 +307,7 @@ parloom_arg parloom_reduce(void *data, size_t nbytes, void (*combine)(void *into
  *   PARLOOM_ERR_SPACE, PARLOOM_ERR_MEMORY, PARLOOM_ERR_LIMIT, PARLOOM_ERR_IO  arguments or workers cannot be had
  *   PARLOOM_ERR_VERSION      a module on disk is no longer the one that runs
  *   PARLOOM_ERR_BUSY         the pool is closing, or fills the statuses, errors or report of another call
+ * In a task also PARLOOM_ERR_LIMIT: calls are nested more than PARLOOM_MAX_DEPTH (10) deep.
  * Errors of tasks (the first in task order counts):
  *   PARLOOM_ERR_TASK         the body returned non-zero: error.code
  *   PARLOOM_ERR_CRASHED      its worker died of a signal: error.signal, error.address
