@@ -321,13 +321,18 @@ static parloom_status begin_shift(struct worker *worker, parloom_error *error)
     return PARLOOM_OK;
 }
 
+static void set_inner(struct worker *worker, const struct loom_inner_threads *inner)
+{
+    bool is_same = memcmp(inner, &worker->inner, sizeof worker->inner) == 0;
+    if (is_same || !loom_inner_threads_are_chosen(inner)) return;
+    worker->inner = *inner;
+    loom_inner_threads_settle(inner);
+}
+
 static void set_environment(struct worker *worker)
 {
     loom_fpu_write(worker->letter->fp_control);
-    bool is_same = memcmp(&worker->letter->inner, &worker->inner, sizeof worker->inner) == 0;
-    if (is_same || !loom_inner_threads_are_chosen(&worker->letter->inner)) return;
-    worker->inner = worker->letter->inner;
-    loom_inner_threads_settle(&worker->inner);
+    set_inner(worker, &worker->letter->inner);
 }
 
 static uint64_t cpu_ns(const struct worker *worker)
@@ -448,6 +453,7 @@ __attribute__((noreturn)) void loom_worker_serve(const struct loom_worker_post *
     _Static_assert(sizeof(struct loom_crash_shared) <= LOOM_BOARD_CRASH_BYTES, "fits the seat");
     loom_reporter_install((struct loom_crash_shared *)(void *)worker->seat->crash);
     (void)on_exit(leave_at_once, worker);
+    if (post->inner != NULL) set_inner(worker, post->inner); /* before worker_init, as what it loads reads variables */
     run_init(worker);
     loom_store_release(&worker->seat->state, LOOM_SEAT_READY); /* pairs with the harvest */
     for (;;) {

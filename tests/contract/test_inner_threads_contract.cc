@@ -269,6 +269,20 @@ TEST_P(InnerBlas, IsToldByVariablesWhatTheUserSaid)
     }
 }
 
+int fail_unless_told(void *)
+{
+    return getenv("OPENBLAS_NUM_THREADS") != nullptr && omp_get_max_threads() == 3 ? 0 : 1;
+}
+
+TEST_P(InnerBlas, IsToldBeforeWorkerInitOfForkedWorkers)
+{
+    if (!is("fork")) return;
+    parloom_options given = options();
+    given.inner_max_num_threads = 3;
+    given.worker_init = fail_unless_told;
+    EXPECT_OK(parloom_for(TASKS, note_all, into, 1, &given, &error));
+}
+
 /* The real ones, opened for themselves as interpreters do. */
 int note_real(const parloom_task *task, void *const *args)
 {
