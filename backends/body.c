@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * body.c - what a body may call: fail, at, cancelled, scratch. All of them reach the worker's shift through
- * task->internal, so a copied task serves as well.
+ * body.c - what a body may call: fail, at, cancelled, scratch, return, record. All of them reach the worker's shift
+ * through task->internal, so a copied task serves as well.
  */
 #include "backends/shift.h"
+#include "backends/side_channel.h"
 
 #include "base/memory.h"
 
@@ -58,4 +59,22 @@ void *parloom_scratch(const parloom_task *task, size_t nbytes)
     shift->scratch = grown;
     shift->scratch_nbytes = nbytes;
     return grown;
+}
+
+int parloom_return(const parloom_task *task, const void *data, size_t nbytes)
+{
+    struct loom_shift *shift = task->internal;
+    if (shift->give == NULL) return (int)PARLOOM_ERR_UNSUPPORTED;
+    if (data == NULL && nbytes > 0) return (int)PARLOOM_ERR_INVALID;
+    return (int)shift->give(shift, data, nbytes);
+}
+
+parloom_status parloom_record(const parloom_task *task, const char *channel, const void *data, size_t nbytes)
+{
+    struct loom_shift *shift = task->internal;
+    if (channel == NULL || (data == NULL && nbytes > 0)) return PARLOOM_ERR_INVALID;
+    for (uint32_t k = 0; shift->channels != NULL && k < shift->channels->n; k++)
+        if (strcmp(shift->channels->channels[k].name, channel) == 0)
+            return shift->record(shift, loom_shift_task(shift), k, data, nbytes);
+    return PARLOOM_OK; /* nobody collects */
 }

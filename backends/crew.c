@@ -9,6 +9,7 @@
 #include "backends/crew.h"
 
 #include "backends/dispatch.h"
+#include "backends/lane_crew.h"
 #include "backends/reporter.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -32,7 +33,7 @@ enum { MOST_GONE = 3 }; /* supervisors in a row that end before a worker started
 
 static parloom_status open_bells(struct loom_crew *crew, parloom_error *error)
 {
-    for (int k = 0; k < LOOM_BOARD_SLOTS; k++) {
+    for (int k = 0; k < LOOM_BOARD_BELLS; k++) {
         crew->bell_fds[k] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
         if (crew->bell_fds[k] < 0)
             return loom_status_fail(error, loom_status_of_errno(errno), errno,
@@ -52,7 +53,7 @@ parloom_status loom_crew_create(struct loom_crew **crew_out, const struct loom_c
 {
     struct loom_crew *crew = loom_memory_zeroed(1, sizeof *crew);
     if (crew == NULL) return loom_status_fail(error, PARLOOM_ERR_MEMORY, 0, "no memory for a set of workers");
-    for (int k = 0; k < LOOM_BOARD_SLOTS; k++) crew->bell_fds[k] = -1;
+    for (int k = 0; k < LOOM_BOARD_BELLS; k++) crew->bell_fds[k] = -1;
     crew->event_fd = -1;
     crew->board = board;
     crew->n_seats = board->seats;
@@ -82,7 +83,7 @@ void loom_crew_destroy(struct loom_crew *crew)
 {
     if (crew == NULL) return;
     if (crew->ops != NULL) crew->ops->close(crew);
-    for (int k = 0; k < LOOM_BOARD_SLOTS; k++)
+    for (int k = 0; k < LOOM_BOARD_BELLS; k++)
         if (crew->bell_fds[k] >= 0) close(crew->bell_fds[k]);
     pthread_cond_destroy(&crew->slot_is_free);
     pthread_mutex_destroy(&crew->lock);
@@ -126,6 +127,7 @@ static parloom_status fill_seat(struct loom_crew *crew, uint32_t seat, parloom_e
 static uint64_t tasks_ended(const struct loom_crew *crew)
 {
     uint64_t ended = crew->last_call; /* a call that was finished is progress too */
+    ended += loom_crew_lanes_ended(crew);
     for (uint32_t slot = 0; slot < LOOM_BOARD_SLOTS; slot++) {
         if (crew->calls[slot] == NULL) continue;
         ended += crew->calls[slot]->done_before;
@@ -155,6 +157,7 @@ static void refuse_all(struct loom_crew *crew, const parloom_error *error)
         loom_dispatch_refuse(crew->calls[slot], error);
         loom_crew_ring_program(crew, slot); /* whoever took the event is not who waits for that call */
     }
+    loom_crew_lanes_refuse(crew, error);
 }
 
 static void describe_end(const struct loom_worker_event *event, char *text, size_t size)
@@ -203,6 +206,14 @@ static struct loom_death death_of(const struct loom_crew_seat *seat, const struc
     return death;
 }
 
+/* It ended because it had run as many tasks as it may. */
+static bool has_retired(const struct loom_crew *crew, const struct loom_worker_event *event)
+{
+    const struct loom_seat_shared *shared = loom_board_seat(crew->board, event->seat);
+    /* acquire: pairs with the worker's release of state */
+    return loom_load_acquire(&shared->state) == LOOM_SEAT_RETIRED && event->wait_status == 0;
+}
+
 static void harvest_everywhere(struct loom_crew *crew, uint32_t seat, const struct loom_death *death)
 {
     for (uint32_t slot = 0; slot < LOOM_BOARD_SLOTS; slot++) {
@@ -210,6 +221,7 @@ static void harvest_everywhere(struct loom_crew *crew, uint32_t seat, const stru
         loom_dispatch_harvest(crew->calls[slot], seat, death);
         loom_crew_ring_program(crew, slot);
     }
+    loom_crew_lanes_harvest(crew, seat, death);
 }
 
 static void refill(struct loom_crew *crew, uint32_t seat)
@@ -220,12 +232,14 @@ static void refill(struct loom_crew *crew, uint32_t seat)
         struct loom_dispatch *call = crew->calls[slot];
         if (call != NULL && (uint32_t)call->run->n_jobs > seat && !call->is_refused) wanted = 1;
     }
+    wanted |= loom_crew_lanes_want(crew, seat, false);
     if (!wanted || crew->is_gone) return;
     parloom_status status = fill_seat(crew, seat, &error);
     if (status == PARLOOM_ERR_POOL) return; /* the supervisor has ended: its last event brings new workers */
     if (status == PARLOOM_OK) {
         for (uint32_t slot = 0; slot < LOOM_BOARD_SLOTS; slot++)
             if (crew->calls[slot] != NULL) crew->calls[slot]->run->tally->workers_started++;
+        (void)loom_crew_lanes_want(crew, seat, true);
     } else if (loom_crew_strength(crew, (int)crew->n_jobs) == 0) {
         refuse_all(crew, &error);
     }
@@ -249,7 +263,9 @@ static void settle_death(struct loom_crew *crew, const struct loom_worker_event 
     struct loom_death death = death_of(seat, event);
     seat->state = LOOM_CREW_EMPTY;
     describe_end(event, crew->last_death, sizeof crew->last_death);
-    bool is_strange = !is_start_failure(crew, event) && !seat->is_killed;
+    bool is_retired = has_retired(crew, event);
+    if (is_retired) death.status = PARLOOM_OK;
+    bool is_strange = !is_retired && !is_start_failure(crew, event) && !seat->is_killed;
     harvest_everywhere(crew, event->seat, &death);
     if (is_strange) refuse_storm(crew);
     refill(crew, event->seat);
@@ -265,6 +281,7 @@ static void settle_failed_start(struct loom_crew *crew, const struct loom_worker
                      strerror(event->sys_errno));
         crew->told_of_failed_start = true;
         for (uint32_t slot = 0; slot < LOOM_BOARD_SLOTS; slot++) loom_crew_ring_program(crew, slot);
+        loom_crew_lanes_ring(crew);
         return;
     }
     loom_status_fail(&error, loom_status_of_errno(event->sys_errno), event->sys_errno,
@@ -308,6 +325,8 @@ static void settle_gone(struct loom_crew *crew)
         if (call == NULL || call->is_refused) continue;
         if (loom_crew_staff(crew, call->run->n_jobs, call->run->tally, &error) != PARLOOM_OK) refuse_all(crew, &error);
     }
+    int jobs = loom_crew_lanes_jobs(crew);
+    if (jobs > 0 && loom_crew_staff(crew, jobs, NULL, &error) != PARLOOM_OK) refuse_all(crew, &error);
 }
 
 static parloom_status reopen(struct loom_crew *crew, parloom_error *error)
@@ -339,6 +358,7 @@ parloom_status loom_crew_staff(struct loom_crew *crew, int n_jobs, struct loom_t
 void loom_crew_settle_events(struct loom_crew *crew)
 {
     struct loom_worker_event event;
+    loom_crew_lanes_serve(crew);
     while (crew->ops->next_event(crew, &event) == 1) {
         if (event.kind == LOOM_SUPERVISOR_GONE) {
             settle_gone(crew);

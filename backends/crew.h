@@ -20,6 +20,8 @@
 
 struct loom_crew;
 struct loom_dispatch;
+struct loom_crew_lane;
+struct loom_state_shared;
 
 struct loom_crew_ops {
     parloom_status (*start)(struct loom_crew *crew, uint32_t seat, uint32_t generation, parloom_error *error);
@@ -56,22 +58,24 @@ struct loom_crew {
     uint32_t n_seats;   /* room */
     uint32_t n_jobs;    /* seats that calls have used */
     struct loom_crew_seat *seats;
-    uint64_t *told_until; /* LOOM_BOARD_SLOTS x n_seats: of the calls */
-    int event_fd;         /* readable when next_event has something */
-    int bell_fds[LOOM_BOARD_SLOTS];
+    uint64_t *told_until;           /* LOOM_BOARD_SLOTS x n_seats: of the calls */
+    int event_fd;                   /* readable when next_event has something */
+    int bell_fds[LOOM_BOARD_BELLS]; /* of the slots, then of the lanes */
     struct loom_file_identity bell; /* of the first: a program may close descriptors it does not know */
     struct loom_dispatch *calls[LOOM_BOARD_SLOTS];
+    struct loom_crew_lane *lanes[LOOM_BOARD_BELTS];
     uint32_t waiting; /* threads that wait for a slot */
     uint64_t last_call;
-    uint64_t progress_seen;        /* tasks known to have ended when a worker died last */
-    uint32_t deaths_in_a_row;      /* without one finished task between them */
-    uint64_t first_death_ns;       /* of that row */
-    uint32_t gone_in_a_row;        /* supervisors that ended without having started a worker */
-    bool is_gone;                  /* the supervisor ended; reopen before the next start */
-    bool told_of_failed_start;     /* in this call: one line, not one for each worker */
-    struct loom_arena *letters;    /* read-only for workers; NULL where they inherit */
-    struct loom_letter_book *book; /* functions that were referred to */
-    char last_death[160];          /* for PARLOOM_ERR_POOL */
+    uint64_t progress_seen;          /* tasks known to have ended when a worker died last */
+    uint32_t deaths_in_a_row;        /* without one finished task between them */
+    uint64_t first_death_ns;         /* of that row */
+    uint32_t gone_in_a_row;          /* supervisors that ended without having started a worker */
+    bool is_gone;                    /* the supervisor ended; reopen before the next start */
+    bool told_of_failed_start;       /* in this call: one line, not one for each worker */
+    struct loom_arena *letters;      /* read-only for workers; NULL where they inherit */
+    struct loom_letter_book *book;   /* functions that were referred to */
+    struct loom_state_shared *state; /* of its last call, in letter memory; or NULL */
+    char last_death[160];            /* for PARLOOM_ERR_POOL */
 };
 
 /* board: made by the caller (loom_board_init), with its memory. Bells are made here. */

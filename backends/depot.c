@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * depot.c - segment id -> descriptor.
+ * depot.c - segment id -> descriptor; and the working directories that calls need.
  *
  * Order    the program sends a descriptor before it publishes the segment. A worker that saw the publication may still
  *          ask before that message was read here: so everything the program has sent is read before each answer.
@@ -23,6 +23,15 @@ static struct shelf {
 } * shelves;
 static size_t shelf_count;
 
+/* Calls that overlap may need several; where two of them share a place, workers of the older one try its path. */
+enum { DIRECTORIES = 16 };
+static struct shelf directories[DIRECTORIES]; /* generation 0: empty */
+
+static struct shelf *directory_shelf(uint32_t number)
+{
+    return &directories[number % DIRECTORIES];
+}
+
 static bool make_room(uint32_t id)
 {
     if (id < shelf_count) return true;
@@ -43,8 +52,27 @@ static void clear(struct shelf *shelf)
     *shelf = (struct shelf){ .fd = -1 };
 }
 
+static void put_directory(uint32_t number, int fd)
+{
+    struct shelf *shelf = directory_shelf(number);
+    if (shelf->generation != 0) (void)close(shelf->fd);
+    *shelf = (struct shelf){ .generation = number, .fd = fd };
+}
+
+static void remove_directory(uint32_t number)
+{
+    struct shelf *shelf = directory_shelf(number);
+    if (shelf->generation != number || number == 0) return;
+    (void)close(shelf->fd);
+    *shelf = (struct shelf){ .generation = 0 };
+}
+
 void loom_depot_put(uint32_t id, uint32_t generation, int fd)
 {
+    if (id == LOOM_DEPOT_DIRECTORY) {
+        put_directory(generation, fd);
+        return;
+    }
     if (!make_room(id)) {
         (void)close(fd); /* workers that ask are told it is gone; their call fails, the program lives */
         return;
@@ -55,6 +83,7 @@ void loom_depot_put(uint32_t id, uint32_t generation, int fd)
 
 void loom_depot_remove(uint32_t id, uint32_t generation)
 {
+    if (id == LOOM_DEPOT_DIRECTORY) remove_directory(generation);
     if (id < shelf_count && shelves[id].generation == generation) clear(&shelves[id]);
 }
 
@@ -64,10 +93,15 @@ void loom_depot_close_all(void)
     free(shelves);
     shelves = NULL;
     shelf_count = 0;
+    for (uint32_t number = 0; number < DIRECTORIES; number++) remove_directory(directories[number].generation);
 }
 
 static int find(uint32_t id, uint32_t generation)
 {
+    if (id == LOOM_DEPOT_DIRECTORY) {
+        const struct shelf *shelf = directory_shelf(generation);
+        return shelf->generation == generation && generation != 0 ? shelf->fd : -1;
+    }
     return id < shelf_count && shelves[id].generation == generation ? shelves[id].fd : -1;
 }
 

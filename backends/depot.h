@@ -11,6 +11,9 @@
 extern "C" {
 #endif
 
+/* The id of all lent directories: their generation is their number. */
+#define LOOM_DEPOT_DIRECTORY UINT32_MAX
+
 void loom_depot_put(uint32_t id, uint32_t generation, int fd); /* takes fd; replaces what the id had */
 void loom_depot_remove(uint32_t id, uint32_t generation);
 /* Reads one request from a worker's socket and answers it. sync is called between the two: it takes in what the

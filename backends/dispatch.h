@@ -10,6 +10,7 @@
 
 #include "backends/crew.h"
 #include "backends/letter.h"
+#include "backends/loss.h"
 
 struct loom_dispatch {
     struct loom_crew *crew;
@@ -24,9 +25,10 @@ struct loom_dispatch {
     bool owns_bitmaps;       /* they are a block of the public arena, not part of the board */
     void *blocks[8];         /* letter memory of the call: freed at its end */
     size_t n_blocks;
-    uint64_t *dead_claims;       /* what workers that died in this round had claimed; NULL: nobody died */
-    uint64_t *told_until;        /* by seat: up to where its worker told of tasks it did not start in this round */
-    struct loom_repair *repairs; /* for the next round */
+    struct loom_state_shared *state; /* that workers apply first; held. Or NULL */
+    uint64_t *dead_claims;           /* what workers that died in this round had claimed; NULL: nobody died */
+    uint64_t *told_until;            /* by seat: up to where its worker told of tasks it did not start in this round */
+    struct loom_repair *repairs;     /* for the next round */
     size_t n_repairs, repairs_room;
     uint64_t *skips; /* tasks of reductions that are not run again, sorted */
     size_t n_skips, skips_room;
@@ -35,15 +37,6 @@ struct loom_dispatch {
     bool is_refused; /* the call cannot be run: refusal says why */
     parloom_error refusal;
     uint64_t done_before; /* tasks that ended in earlier rounds and in dead workers' chunks: progress */
-};
-
-/* How a worker ended. */
-struct loom_death {
-    parloom_status status; /* CRASHED, EXITED or TIMEOUT */
-    int wait_status;
-    int pid;
-    bool oom_killed;
-    uint64_t peak_nbytes;
 };
 
 static inline struct loom_slot_shared *loom_dispatch_slot(const struct loom_dispatch *dispatch)
@@ -67,6 +60,12 @@ void loom_dispatch_collect_unstarted(struct loom_dispatch *dispatch);
 /* Writes the letter of the next round (letter_write.c): all tasks, or the repairs. FUNCTION, MEMORY, SPACE. */
 parloom_status loom_dispatch_write_letter(struct loom_dispatch *dispatch, parloom_error *error);
 void loom_dispatch_free_letters(struct loom_dispatch *dispatch);
+/* What all calls of a lane have in common, and one of them: in letter memory; freed with loom_letter_free. */
+parloom_status loom_letter_write_lane(struct loom_crew *crew, const struct loom_run *run,
+                                      struct loom_letter **letter_out, parloom_error *error);
+parloom_status loom_letter_write_work(struct loom_crew *crew, const struct loom_run *run, const struct loom_work *work,
+                                      void **block_out, parloom_error *error);
+void loom_letter_free(struct loom_crew *crew, void *block); /* NULL is fine */
 void loom_letter_book_destroy(struct loom_letter_book *book, struct loom_arena *letters);
 void loom_dispatch_add_repair(struct loom_dispatch *dispatch, uint64_t begin, uint64_t end, uint32_t attempt);
 void loom_dispatch_refuse(struct loom_dispatch *dispatch, const parloom_error *error);

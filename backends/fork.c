@@ -80,8 +80,8 @@ static __attribute__((noreturn, noinline)) void live_as_worker(struct loom_crew 
     post.board_address = (uint64_t)(uintptr_t)crew->board;
     post.level = forked->run->level + 1;
     post.inner = &forked->run->inner;
-    post.bell_count = LOOM_BOARD_SLOTS;
-    for (int k = 0; k < LOOM_BOARD_SLOTS; k++) post.bell_fds[k] = crew->bell_fds[k];
+    post.bell_count = LOOM_BOARD_BELLS;
+    for (int k = 0; k < LOOM_BOARD_BELLS; k++) post.bell_fds[k] = crew->bell_fds[k];
     loom_worker_serve(&post, NULL, NULL);
 }
 

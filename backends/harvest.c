@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * harvest.c - after a death: what was done, what was lost, what was never started; and the message that names it.
+ * harvest.c - after a death: what was done, what was lost, what was never started (loss.c says it in words).
  *
  * Promise    every task of the call gets exactly one status, whatever the instruction at which a worker died.
  * Reasons    tickets of one worker ascend and it works on them in turn, so with i the task its desk says it started
@@ -10,18 +10,17 @@
  */
 #include "backends/dispatch.h"
 
-#include "backends/names.h"
-#include "backends/reporter.h"
+#include "backends/globals.h"
 #include "backends/shift.h"
+#include "backends/side_channel.h"
+#include "backends/state.h"
 #include "base/futex.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/status.h"
 
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 
 #define NO_RETRY ((uint32_t)INT32_MAX) /* an attempt after which nothing is tried again */
 
@@ -80,6 +79,14 @@ static void take_entry(struct loom_dispatch *dispatch, uint32_t seat, const stru
 {
     parloom_error error;
     const struct loom_run *run = dispatch->run;
+    if (entry->status == LOOM_RECORD_ENTRY) {
+        loom_records_take(run, entry, (int)seat, message);
+        return;
+    }
+    if (entry->status == LOOM_GLOBALS_ENTRY) {
+        loom_log(LOOM_LOG_WARNING, "%s", message);
+        return;
+    }
     loom_status_fail(&error, entry->status, 0, "%s", message);
     error.code = entry->code;
     error.attempt = entry->attempt;
@@ -119,66 +126,6 @@ void loom_dispatch_drain(struct loom_dispatch *dispatch, uint32_t seat)
     loom_futex_wake(&desk->log_moved, 1);
 }
 
-/* -------------------------------------------------------------- messages */
-
-static void describe_tasks(const struct loom_dispatch *dispatch, uint64_t begin, uint64_t end, char *text, size_t size)
-{
-    if (end - begin == 1)
-        (void)snprintf(text, size, "task %llu of %zu", (unsigned long long)begin, dispatch->run->n);
-    else
-        (void)snprintf(text, size, "tasks %llu to %llu of %zu (one range whose body does not call parloom_at)",
-                       (unsigned long long)begin, (unsigned long long)end - 1, dispatch->run->n);
-}
-
-static const char *body_name(const struct loom_dispatch *dispatch, uint64_t task, char *text, size_t size)
-{
-    const struct loom_work *work = &dispatch->run->works[dispatch->run->is_list ? task : 0];
-    const void *function;
-    memcpy(&function, &work->body, sizeof function);
-    loom_name_of_function(function, text, size);
-    return text;
-}
-
-static void describe_crash(const struct loom_dispatch *dispatch, uint32_t seat, uint64_t begin, uint64_t end,
-                           const struct loom_death *death, parloom_error *error)
-{
-    char tasks[128], name[256], where[512], signal_name[32];
-    struct loom_crash_shared *crash = (void *)loom_board_seat(dispatch->crew->board, seat)->crash;
-    int signal_number = WTERMSIG(death->wait_status);
-    describe_tasks(dispatch, begin, end, tasks, sizeof tasks);
-    loom_reporter_signal_name(signal_number, signal_name, sizeof signal_name);
-    loom_reporter_describe(crash, signal_number, where, sizeof where);
-    loom_status_fail(error, PARLOOM_ERR_CRASHED, 0, "%s crashed: %s%s%s, running %s; worker %u, pid %d", tasks,
-                     signal_name, where, death->oom_killed ? " by the kernel, which was out of memory" : "",
-                     body_name(dispatch, begin, name, sizeof name), seat, death->pid);
-    error->signal = signal_number;
-    if (crash->signal_number == (uint32_t)signal_number) error->address = crash->address;
-}
-
-static void describe_loss(const struct loom_dispatch *dispatch, uint32_t seat, uint64_t begin, uint64_t end,
-                          const struct loom_death *death, parloom_error *error)
-{
-    char tasks[128], name[256];
-    if (death->status == PARLOOM_ERR_CRASHED) {
-        describe_crash(dispatch, seat, begin, end, death, error);
-    } else {
-        describe_tasks(dispatch, begin, end, tasks, sizeof tasks);
-        body_name(dispatch, begin, name, sizeof name);
-        if (death->status == PARLOOM_ERR_TIMEOUT)
-            loom_status_fail(error, PARLOOM_ERR_TIMEOUT, 0,
-                             "%s ran past its time limit in %s and was killed; worker %u, pid %d", tasks, name, seat,
-                             death->pid);
-        else
-            loom_status_fail(error, PARLOOM_ERR_EXITED, 0,
-                             "%s ended its process with exit code %d in %s; worker %u, pid %d", tasks,
-                             WEXITSTATUS(death->wait_status), name, seat, death->pid);
-        if (death->status == PARLOOM_ERR_EXITED) error->code = WEXITSTATUS(death->wait_status);
-    }
-    error->worker = (int)seat;
-    error->pid = death->pid;
-    error->peak_nbytes = death->peak_nbytes;
-}
-
 /* ------------------------------------------------------------------- loss */
 
 static uint32_t attempt_of(const struct loom_dispatch *dispatch, uint64_t ticket)
@@ -191,6 +138,11 @@ static bool is_retried(const struct loom_dispatch *dispatch, const struct loom_d
 {
     return death->status != PARLOOM_ERR_TIMEOUT && (int)attempt < dispatch->run->retries && !dispatch->is_cancelled &&
            !dispatch->is_timed_out && !dispatch->is_refused;
+}
+
+static parloom_body body_of(const struct loom_run *run, uint64_t task)
+{
+    return run->works[run->is_list ? task : 0].body;
 }
 
 /* [begin, end) ran when the worker died. */
@@ -211,7 +163,8 @@ static void lose(struct loom_dispatch *dispatch, uint32_t seat, uint64_t begin, 
         return;
     }
     parloom_error error;
-    describe_loss(dispatch, seat, begin, end, death, &error);
+    struct loom_loss loss = { dispatch->crew, seat, begin, end, run->n, body_of(run, begin), death };
+    loom_loss_describe(&loss, &error);
     error.attempt = attempt == NO_RETRY ? 0 : (int)attempt;
     loom_tally_fail(run->tally, (size_t)begin, (size_t)end, death->status, &error);
     if (run->block_size > 0)
@@ -312,7 +265,8 @@ static _Atomic uint64_t *bitmap_of(const struct loom_dispatch *dispatch, uint32_
     return (_Atomic uint64_t *)(void *)(dispatch->bitmaps + seat * dispatch->bitmap_stride);
 }
 
-static void clear_desk(struct loom_dispatch *dispatch, uint32_t seat)
+/* stays_out: where rows belong to seats, the next worker in that seat takes none. */
+static void clear_desk(struct loom_dispatch *dispatch, uint32_t seat, bool stays_out)
 {
     struct loom_desk_shared *desk = loom_board_desk(dispatch->crew->board, dispatch->slot, seat);
     dispatch->done_before += loom_load_relaxed(&desk->done); /* relaxed: progress */
@@ -320,8 +274,8 @@ static void clear_desk(struct loom_dispatch *dispatch, uint32_t seat)
     memset((void *)desk, 0, offsetof(struct loom_desk_shared, log)); /* nobody writes it: its worker is reaped */
     memset(dispatch->bitmaps + seat * dispatch->bitmap_stride, 0,
            (size_t)(dispatch->tickets + 63) / 64 * sizeof(uint64_t));
-    if (!dispatch->letter->is_static) return;
-    /* Static: the next worker in that seat stays out; the rows go to whoever is free. */
+    if (!dispatch->letter->is_static || !stays_out) return;
+    /* The rows that are left go to whoever is free. */
     loom_store_relaxed(&desk->joined, dispatch->call); /* relaxed: the worker is not started yet */
     loom_store_relaxed(&desk->left, dispatch->call);
 }
@@ -353,15 +307,17 @@ void loom_dispatch_harvest(struct loom_dispatch *dispatch, uint32_t seat, const 
 {
     if (seat >= (uint32_t)dispatch->run->n_jobs) return;
     struct loom_desk_shared *desk = loom_board_desk(dispatch->crew->board, dispatch->slot, seat);
-    dispatch->run->tally->workers_lost++;
+    bool is_retired = death->status == PARLOOM_OK; /* it has left what it had joined */
+    if (!is_retired) dispatch->run->tally->workers_lost++;
     if (dispatch->letter == NULL) return; /* nothing was handed out yet */
     loom_dispatch_drain(dispatch, seat);
     /* relaxed: the writer is dead */
     bool has_joined = loom_load_relaxed(&desk->joined) == dispatch->call;
     bool has_left = loom_load_relaxed(&desk->left) == dispatch->call;
-    if (has_joined && !has_left) settle_desk(dispatch, seat, desk, death);
+    if (has_joined && !has_left && !is_retired && !loom_state_blame(dispatch, seat, death->wait_status, death->pid))
+        settle_desk(dispatch, seat, desk, death);
     remember_claims(dispatch, bitmap_of(dispatch, seat));
-    clear_desk(dispatch, seat);
+    clear_desk(dispatch, seat, has_joined || !is_retired);
     /* full: from now on running may be one too many; pairs with loom_board_leave */
     loom_store_full(&dispatch->crew->board->slots[dispatch->slot].ring_always, 1);
 }

@@ -92,8 +92,17 @@ static void set_variable(const char *name, int32_t count)
     (void)setenv(name, text, 1);
 }
 
+static struct loom_inner_threads settled; /* workers have one thread that sets it */
+
+void loom_inner_threads_forget(void)
+{
+    memset(&settled, 0, sizeof settled);
+}
+
 void loom_inner_threads_settle(const struct loom_inner_threads *inner)
 {
+    if (!loom_inner_threads_are_chosen(inner) || memcmp(inner, &settled, sizeof settled) == 0) return;
+    settled = *inner;
     for (int kind = 0; kind < LOOM_INNER_KINDS; kind++) set_variable(VARIABLES[kind], inner->count[kind]);
     (void)setenv("ENABLE_IPC", "1", 0); /* TBB's: several processes share the cores */
     loom_blas_settle(inner);
@@ -115,6 +124,7 @@ void loom_inner_threads_end(struct loom_inner_of_call *before)
     if (!before->is_set) return;
     int openmp = omp_get_max_threads();
     if (loom_blas_end(&before->blas)) omp_set_num_threads(openmp);
+    before->is_set = false;
 }
 
 /* Regions inside tasks of a team are off by default. Where the user says how deep they may go, that holds. */

@@ -24,8 +24,10 @@ static inline bool loom_inner_threads_are_chosen(const struct loom_inner_threads
     return inner->count[LOOM_INNER_OPENMP] > 0;
 }
 
-/* In a worker process: variables, OpenMP, BLAS. */
+/* In a worker process: variables, OpenMP, BLAS; nothing where they are set so already. */
 void loom_inner_threads_settle(const struct loom_inner_threads *inner);
+/* The environment was replaced: they are to be set again. */
+void loom_inner_threads_forget(void);
 
 /* In the caller's process: around a call, what is the process's; in the caller's thread. */
 struct loom_inner_of_call {

@@ -15,6 +15,13 @@ static uint64_t divide_up(uint64_t a, uint64_t b)
     return a / b + (a % b != 0);
 }
 
+/* A worker is replaced between two tickets. */
+static uint64_t finer(const struct loom_run *run)
+{
+    uint64_t least = divide_up(run->n, MOST_TICKETS);
+    return least > run->fresh_worker_every ? least : run->fresh_worker_every;
+}
+
 void loom_letter_cut(const struct loom_run *run, uint64_t *tickets_out, uint64_t *grain_out, bool *is_auto_out)
 {
     uint64_t grain = 1;
@@ -28,10 +35,11 @@ void loom_letter_cut(const struct loom_run *run, uint64_t *tickets_out, uint64_t
         grain = divide_up(run->n, (uint64_t)run->n_jobs);
     } else {
         grain = divide_up(run->n, MOST_AUTO_TICKETS);
+        if (run->fresh_worker_every > 0 && grain > run->fresh_worker_every) grain = finer(run);
         *is_auto_out = true;
     }
-    *grain_out = grain;
-    *tickets_out = divide_up(run->n, grain);
+    *grain_out = grain > 0 ? grain : 1; /* a lane has no tasks of its own */
+    *tickets_out = divide_up(run->n, *grain_out);
 }
 
 static const struct loom_repair *repairs_of(const struct loom_letter *letter)

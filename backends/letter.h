@@ -40,13 +40,17 @@ struct loom_letter {
     uint64_t skips;   /* address of uint64_t[n_skips], ascending */
     uint64_t n_skips;
     uint64_t batch_size;
+    uint64_t fresh_worker_every;
     uint64_t block_size;
     uint64_t fp_control;
-    uint64_t scope; /* address of a parloom_options, its strings behind it; 0: none */
+    uint64_t channels;  /* address of a struct loom_channels; 0: none */
+    uint64_t state;     /* address of a struct loom_state_shared that is applied first; 0: none */
+    uint64_t scope;     /* address of a parloom_options, its strings behind it; 0: none */
+    uint64_t placement; /* address of a struct loom_placement; 0: workers are not bound */
     uint32_t is_list, is_range, is_static, is_auto, go_on, functions_inherited;
     uint64_t stop; /* address of the call's parloom_stop where workers can read it; 0: they cannot, or none */
     int32_t n_jobs, level, parallel_level, cores;
-    uint32_t most_arguments, wants_cpu, is_stoppable, reserved;
+    uint32_t most_arguments, wants_cpu, is_stoppable, checks_globals;
     struct loom_inner_threads inner;
     char backend[32];
 };

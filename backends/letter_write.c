@@ -6,6 +6,8 @@
  * references are kept for the life of the crew, so a worker resolves each function once.
  */
 #include "backends/dispatch.h"
+#include "backends/side_channel.h"
+#include "backends/state.h"
 
 #include "backends/shift.h"
 #include "base/memory.h"
@@ -53,6 +55,7 @@ void loom_dispatch_free_letters(struct loom_dispatch *dispatch)
 {
     for (size_t k = 0; k < dispatch->n_blocks; k++) release(dispatch->crew, dispatch->blocks[k]);
     dispatch->n_blocks = 0;
+    loom_state_let_go(dispatch);
 }
 
 void loom_letter_book_destroy(struct loom_letter_book *book, struct loom_arena *letters)
@@ -77,15 +80,8 @@ static parloom_status new_reference(struct loom_crew *crew, size_t at, parloom_b
     return PARLOOM_OK;
 }
 
-/* Member by member: padding may differ. */
-static bool is_same(const struct loom_task_ref *a, const struct loom_task_ref *b)
-{
-    return a->offset == b->offset && a->is_program == b->is_program && a->id_nbytes == b->id_nbytes &&
-           memcmp(a->id, b->id, sizeof a->id) == 0 && a->device == b->device && a->inode == b->inode &&
-           a->file_nbytes == b->file_nbytes && a->mtime_ns == b->mtime_ns && strcmp(a->path, b->path) == 0;
-}
-
-static parloom_status refer(struct loom_crew *crew, parloom_body function, uint64_t *function_out, parloom_error *error)
+static parloom_status refer(struct loom_crew *crew, bool by_value, parloom_body function, uint64_t *function_out,
+                            parloom_error *error)
 {
     if (crew->ops->inherits) {
         *function_out = 0;
@@ -96,11 +92,13 @@ static parloom_status refer(struct loom_crew *crew, parloom_body function, uint6
     memcpy(&key, &function, sizeof function);
     size_t at = (key >> 4) % BOOK_ENTRIES;
     struct loom_task_ref ref;
-    parloom_status status = loom_task_refer(function, &ref, error);
+    parloom_status status =
+        by_value ? loom_task_refer_by_value(function, &ref, error) : loom_task_refer(function, &ref, error);
     if (status != PARLOOM_OK) return status;
     if (crew->book == NULL) crew->book = loom_memory_zeroed(1, sizeof *crew->book);
     if (crew->book == NULL) return loom_status_fail(error, PARLOOM_ERR_MEMORY, 0, "no memory to note a function");
-    bool known = crew->book->entries[at].function == function && is_same(crew->book->entries[at].reference, &ref);
+    bool known =
+        crew->book->entries[at].function == function && loom_task_is_same(crew->book->entries[at].reference, &ref);
     if (!known) status = new_reference(crew, at, function, &ref, error);
     *function_out = (uint64_t)(uintptr_t)crew->book->entries[at].reference;
     return status;
@@ -144,7 +142,8 @@ static parloom_status copy_works(struct loom_dispatch *dispatch, struct paper *p
         if (k > 0 && work->body == work[-1].body) {
             function = paper->works[-1].function;
         } else {
-            parloom_status status = refer(dispatch->crew, work->body, &function, error);
+            parloom_status status =
+                refer(dispatch->crew, dispatch->run->modules_by_value, work->body, &function, error);
             if (status != PARLOOM_OK) return status;
         }
         paper->works->function = function;
@@ -156,14 +155,47 @@ static parloom_status copy_works(struct loom_dispatch *dispatch, struct paper *p
     return PARLOOM_OK;
 }
 
+static parloom_status write_work(struct loom_crew *crew, bool by_value, struct paper *paper,
+                                 const struct loom_work *work, parloom_error *error)
+{
+    uint64_t function = 0;
+    parloom_status status = refer(crew, by_value, work->body, &function, error);
+    if (status != PARLOOM_OK) return status;
+    *paper->works = (struct loom_letter_work){ function, (uint64_t)(uintptr_t)paper->arguments, work->n_arguments };
+    copy_arguments(paper, work);
+    return PARLOOM_OK;
+}
+
+parloom_status loom_letter_write_work(struct loom_crew *crew, const struct loom_run *run, const struct loom_work *work,
+                                      void **block_out, parloom_error *error)
+{
+    size_t arguments_nbytes = work->n_arguments * sizeof(struct loom_argument);
+    size_t nbytes = sizeof(struct loom_letter_work) + arguments_nbytes + count_arrays(work) * sizeof(parloom_array);
+    char *block = allocate(crew, nbytes, error);
+    if (block == NULL) return error != NULL ? error->status : PARLOOM_ERR_SPACE;
+    char *arguments = block + sizeof(struct loom_letter_work);
+    struct paper paper = { (void *)block, (void *)arguments, (void *)(arguments + arguments_nbytes) };
+    parloom_status status = write_work(crew, run->modules_by_value, &paper, work, error);
+    if (status == PARLOOM_OK)
+        *block_out = block;
+    else
+        release(crew, block);
+    return status;
+}
+
+void loom_letter_free(struct loom_crew *crew, void *block)
+{
+    if (block != NULL) release(crew, block);
+}
+
 /* ------------------------------------------------------------------- scope */
 
 /* The strings of options that tasks can ask for. */
 static const char **string_of(parloom_options *options, int k)
 {
     const char **strings[] = { &options->backend, &options->backend_params, &options->temp_folder,
-                               &options->pre_dispatch };
-    return k < 4 ? strings[k] : NULL;
+                               &options->pre_dispatch, &options->bind };
+    return k < 5 ? strings[k] : NULL;
 }
 
 static size_t scope_nbytes(const struct loom_run *run)
@@ -192,9 +224,8 @@ static void write_scope(const parloom_options *scope, char *at)
     }
 }
 
-/* What is the same in each round, in one block: works, arguments, arrays, scope. */
-static parloom_status write_works(struct loom_dispatch *dispatch, uint64_t *works_out, uint64_t *scope_out,
-                                  parloom_error *error)
+/* What is the same in each round, in one block: works, arguments, arrays, placement, scope. */
+static parloom_status write_works(struct loom_dispatch *dispatch, struct loom_letter *kept, parloom_error *error)
 {
     const struct loom_run *run = dispatch->run;
     size_t count = run->is_list ? run->n : 1, n_arguments = 0, n_arrays = 0;
@@ -205,15 +236,21 @@ static parloom_status write_works(struct loom_dispatch *dispatch, uint64_t *work
     size_t works_nbytes = loom_memory_round_up(count * sizeof(struct loom_letter_work), 64);
     size_t arguments_nbytes = loom_memory_round_up(n_arguments * sizeof(struct loom_argument), 64);
     size_t arrays_nbytes = loom_memory_round_up(n_arrays * sizeof(parloom_array), 64);
-    size_t nbytes = works_nbytes + arguments_nbytes + arrays_nbytes + scope_nbytes(run);
+    size_t placement_nbytes = loom_memory_round_up(loom_placement_nbytes(run->placement), 64);
+    size_t nbytes = works_nbytes + arguments_nbytes + arrays_nbytes + placement_nbytes + scope_nbytes(run);
     char *block = allocate_for(dispatch, nbytes, error);
     if (block == NULL) return error != NULL ? error->status : PARLOOM_ERR_SPACE;
-    char *arguments = block + works_nbytes, *arrays = arguments + arguments_nbytes, *scope = arrays + arrays_nbytes;
+    char *arguments = block + works_nbytes, *arrays = arguments + arguments_nbytes;
+    char *placement = arrays + arrays_nbytes, *scope = placement + placement_nbytes;
     struct paper paper = { (void *)block, (void *)arguments, (void *)arrays };
-    *works_out = (uint64_t)(uintptr_t)block;
+    kept->works = (uint64_t)(uintptr_t)block;
+    if (run->placement != NULL) {
+        memcpy(placement, run->placement, loom_placement_nbytes(run->placement));
+        kept->placement = (uint64_t)(uintptr_t)placement;
+    }
     if (run->scope != NULL) {
         write_scope(run->scope, scope);
-        *scope_out = (uint64_t)(uintptr_t)scope;
+        kept->scope = (uint64_t)(uintptr_t)scope;
     }
     return copy_works(dispatch, &paper, count, error);
 }
@@ -226,6 +263,7 @@ static void fill(struct loom_letter *letter, const struct loom_run *run)
     letter->magic = LOOM_LETTER_MAGIC;
     letter->n = run->n;
     letter->batch_size = run->batch_size;
+    letter->fresh_worker_every = run->fresh_worker_every;
     letter->block_size = run->block_size;
     letter->fp_control = run->fp_control;
     letter->is_list = run->is_list;
@@ -240,7 +278,31 @@ static void fill(struct loom_letter *letter, const struct loom_run *run)
     if (loom_window_contains(run->stop)) letter->stop = (uint64_t)(uintptr_t)run->stop;
     letter->most_arguments = (uint32_t)run->most_arguments;
     letter->wants_cpu = run->wants_cpu;
+    letter->checks_globals = run->checks_globals;
     strncpy(letter->backend, run->backend_name, sizeof letter->backend - 1);
+}
+
+parloom_status loom_letter_write_lane(struct loom_crew *crew, const struct loom_run *run,
+                                      struct loom_letter **letter_out, parloom_error *error)
+{
+    size_t placement_nbytes = loom_memory_round_up(loom_placement_nbytes(run->placement), 64);
+    struct loom_letter *letter = allocate(crew, sizeof *letter + placement_nbytes + scope_nbytes(run), error);
+    if (letter == NULL) return error != NULL ? error->status : PARLOOM_ERR_SPACE;
+    char *placement = (char *)(letter + 1), *scope = placement + placement_nbytes;
+    fill(letter, run);
+    letter->is_list = true;
+    letter->most_arguments = 1;
+    letter->functions_inherited = crew->ops->inherits;
+    if (run->scope != NULL) {
+        write_scope(run->scope, scope);
+        letter->scope = (uint64_t)(uintptr_t)scope;
+    }
+    if (run->placement != NULL) {
+        memcpy(placement, run->placement, loom_placement_nbytes(run->placement));
+        letter->placement = (uint64_t)(uintptr_t)placement;
+    }
+    *letter_out = letter;
+    return PARLOOM_OK;
 }
 
 static int by_begin(const void *a, const void *b)
@@ -255,6 +317,7 @@ static parloom_status write_repairs(struct loom_dispatch *dispatch, struct loom_
     size_t repairs_nbytes = dispatch->n_repairs * sizeof *dispatch->repairs;
     size_t skips_nbytes = dispatch->n_skips * sizeof *dispatch->skips;
     qsort(dispatch->repairs, dispatch->n_repairs, sizeof *dispatch->repairs, by_begin);
+    loom_records_drop(dispatch);
     char *block = allocate_for(dispatch, repairs_nbytes + skips_nbytes, error);
     if (block == NULL) return error != NULL ? error->status : PARLOOM_ERR_SPACE;
     memcpy(block, dispatch->repairs, repairs_nbytes);
@@ -267,13 +330,29 @@ static parloom_status write_repairs(struct loom_dispatch *dispatch, struct loom_
     return PARLOOM_OK;
 }
 
+/* Forked workers read the caller's. */
+static parloom_status write_channels(struct loom_dispatch *dispatch, struct loom_letter *letter, parloom_error *error)
+{
+    const struct loom_channels *channels = dispatch->run->channels;
+    struct loom_channels *copy = NULL;
+    if (channels != NULL && dispatch->crew->letters != NULL) {
+        copy = allocate_for(dispatch, sizeof *copy, error);
+        if (copy == NULL) return error != NULL ? error->status : PARLOOM_ERR_SPACE;
+        *copy = *channels;
+        channels = copy;
+    }
+    letter->channels = (uint64_t)(uintptr_t)channels;
+    return PARLOOM_OK;
+}
+
 parloom_status loom_dispatch_write_letter(struct loom_dispatch *dispatch, parloom_error *error)
 {
     bool is_first = dispatch->letter == NULL;
-    uint64_t works = is_first ? 0 : dispatch->letter->works, scope = is_first ? 0 : dispatch->letter->scope;
+    struct loom_letter kept = { .works = 0 }; /* of the first round */
+    if (!is_first) kept = *dispatch->letter;
     parloom_status status = PARLOOM_OK;
     if (is_first) {
-        status = write_works(dispatch, &works, &scope, error);
+        status = write_works(dispatch, &kept, error);
     } else if (dispatch->n_blocks > 1) {
         /* Nobody reads the letter of the round before any more: only the works stay. */
         while (dispatch->n_blocks > 1) release(dispatch->crew, dispatch->blocks[--dispatch->n_blocks]);
@@ -283,8 +362,12 @@ parloom_status loom_dispatch_write_letter(struct loom_dispatch *dispatch, parloo
     struct loom_letter *letter = allocate_for(dispatch, sizeof *letter, error);
     if (letter == NULL) return error != NULL ? error->status : PARLOOM_ERR_SPACE;
     fill(letter, dispatch->run);
-    letter->works = works;
-    letter->scope = scope;
+    letter->works = kept.works;
+    letter->placement = kept.placement;
+    letter->scope = kept.scope;
+    status = loom_state_write(dispatch, &letter->state, error);
+    if (status == PARLOOM_OK) status = write_channels(dispatch, letter, error);
+    if (status != PARLOOM_OK) return status;
     letter->functions_inherited = dispatch->crew->ops->inherits;
     if (is_first) {
         bool is_auto;

@@ -98,9 +98,7 @@ parloom_status loom_local_run(void *workers, const struct loom_run *run,
         loom_store_relaxed(&local.is_cancelled, 1); /* relaxed, both: no other thread yet */
         loom_store_relaxed(&local.stop_before, 0);
     }
-    loom_inner_threads_begin(&run->inner, &local.inner);
     work(&local, crew);
-    loom_inner_threads_end(&local.inner);
     loom_local_collect(&local);
     if (is_new) loom_local_close(crew, false);
     return loom_local_end(&local, error);

@@ -23,7 +23,7 @@
 extern "C" {
 #endif
 
-enum { LOOM_MESSAGE_MAGIC = 0x4d4f4f4c, LOOM_MESSAGE_FDS = 64, LOOM_MESSAGE_BELLS = 8 };
+enum { LOOM_MESSAGE_MAGIC = 0x4d4f4f4c, LOOM_MESSAGE_FDS = 64, LOOM_MESSAGE_BELLS = 16 };
 
 enum loom_message_kind {
     LOOM_MESSAGE_HELLO = 1,

@@ -8,7 +8,9 @@
  */
 #include "backends/names.h"
 
+#include "backends/images.h"
 #include "backends/modules.h"
+#include "shm/code.h"
 
 #include <dlfcn.h>
 #include <inttypes.h>
@@ -34,8 +36,7 @@ static const char *basename_of(const char *path)
     return slash == NULL ? path : slash + 1;
 }
 
-/* "ns::solve(double*)" of "_ZN2ns5solveEPd" where a C++ runtime is loaded. */
-static void copy_readable(const char *symbol, char *text, size_t size)
+void loom_name_readable(const char *symbol, char *text, size_t size)
 {
     char *(*demangle)(const char *, char *, size_t *, int *);
     void *found = strncmp(symbol, "_Z", 2) == 0 ? dlsym(RTLD_DEFAULT, "__cxa_demangle") : NULL;
@@ -148,7 +149,7 @@ static bool ask_libdw(const char *path, uint64_t offset, bool with_line, struct 
     if (module != NULL && libdw.dwfl_module_getelf(module, &bias) != NULL)
         name = libdw.dwfl_module_addrinfo(module, offset + bias, &into, &symbol, NULL, NULL, NULL);
     if (name != NULL) {
-        copy_readable(name, place->function, sizeof place->function);
+        loom_name_readable(name, place->function, sizeof place->function);
         place->into = into;
         if (with_line) take_line(module, offset + bias, place);
     }
@@ -196,7 +197,7 @@ static bool ask_loader(struct search *search, struct place *place)
     memcpy(&pointer, &address, sizeof pointer);
     Dl_info exported;
     if (dladdr(pointer, &exported) == 0 || exported.dli_sname == NULL) return false;
-    copy_readable(exported.dli_sname, place->function, sizeof place->function);
+    loom_name_readable(exported.dli_sname, place->function, sizeof place->function);
     place->into = address - (uint64_t)(uintptr_t)exported.dli_saddr;
     return true;
 }
@@ -210,9 +211,10 @@ static void write_module(const struct search *search, char *text, size_t size)
                    search->offset, id[0] != '\0' ? " (build-id " : "", id, id[0] != '\0' ? ")" : "");
 }
 
-/* The program's own file also when it was deleted or replaced meanwhile. */
-static const char *file_of(const char *path)
+/* The program's own file also when it was deleted or replaced meanwhile; of a library by value, its bytes. */
+static const char *file_of(const char *path, char image[64])
 {
+    if (loom_image_file(path, image, 64)) return image;
     char program[PATH_MAX];
     ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
     if (length <= 0) return path;
@@ -226,9 +228,14 @@ static const char *file_of(const char *path)
 void loom_name_of_code(const char *module_path, uint64_t offset, int with_offset, int with_line, char *text,
                        size_t size)
 {
+    char image[64];
     struct place place = { .line = 0 };
+    if (strncmp(module_path, "/memfd:" LOOM_CODE_LABEL, sizeof "/memfd:" LOOM_CODE_LABEL - 1) == 0) {
+        (void)snprintf(text, size, "published code+0x%" PRIx64, offset);
+        return;
+    }
     struct search search = { .path = module_path, .offset = offset };
-    bool is_named = module_path[0] == '/' && ask_libdw(file_of(module_path), offset, with_line != 0, &place);
+    bool is_named = module_path[0] == '/' && ask_libdw(file_of(module_path, image), offset, with_line != 0, &place);
     if (!is_named) is_named = ask_loader(&search, &place);
     if (!is_named) {
         write_module(&search, text, size);
@@ -247,5 +254,5 @@ void loom_name_of_function(const void *function, char *text, size_t size)
     if (loom_modules_find(address, &module))
         loom_name_of_code(module.path, address - module.base, 0, 0, text, size);
     else
-        (void)snprintf(text, size, "0x%" PRIx64, address);
+        (void)snprintf(text, size, "%s0x%" PRIx64, loom_code_holds(function) ? "published code at " : "", address);
 }

@@ -19,6 +19,8 @@ void loom_name_of_code(const char *module_path, uint64_t offset, int with_offset
                        size_t size);
 /* Of a function of this process: its bare name. */
 void loom_name_of_function(const void *function, char *text, size_t size);
+/* "ns::solve(double*)" of "_ZN2ns5solveEPd" where a C++ runtime is loaded, else as it is. */
+void loom_name_readable(const char *symbol, char *text, size_t size);
 
 #ifdef __cplusplus
 }

@@ -7,6 +7,8 @@
  */
 #include "backends/crew.h"
 #include "backends/dispatch.h"
+#include "backends/images.h"
+#include "backends/lane_crew.h"
 #include "backends/letter.h"
 #include "base/clock.h"
 #include "base/memory.h"
@@ -30,6 +32,7 @@ struct identity {
     int (*worker_init)(void *state);
     const void *state;
     size_t state_nbytes;
+    bool by_value; /* how worker_init travels; not part of what makes two calls able to share */
 };
 
 struct processes {
@@ -66,7 +69,7 @@ static parloom_status open_at_supervisor(struct loom_crew *crew, parloom_error *
     parloom_status status = loom_supervisor_ensure(error);
     if (status != PARLOOM_OK) return status;
     return loom_supervisor_open_crew((uint64_t)(uintptr_t)processes->board_segment->address, WORKER_LEVEL,
-                                     crew->bell_fds, LOOM_BOARD_SLOTS, &processes->supervisor_crew, &crew->event_fd,
+                                     crew->bell_fds, LOOM_BOARD_BELLS, &processes->supervisor_crew, &crew->event_fd,
                                      error);
 }
 
@@ -104,7 +107,8 @@ static parloom_status write_init(struct loom_crew *crew, const struct identity *
     if (letter == NULL) return error != NULL ? error->status : PARLOOM_ERR_SPACE;
     parloom_body function;
     memcpy(&function, &identity->worker_init, sizeof function);
-    parloom_status status = loom_task_refer(function, &letter->function, error);
+    parloom_status status = identity->by_value ? loom_task_refer_by_value(function, &letter->function, error)
+                                               : loom_task_refer(function, &letter->function, error);
     letter->nbytes = identity->state_nbytes;
     if (identity->state_nbytes > 0) memcpy(letter + 1, identity->state, identity->state_nbytes);
     crew->board->init_letter = (uint64_t)(uintptr_t)letter;
@@ -263,6 +267,7 @@ static void stop_calls(struct loom_crew *crew)
     pthread_mutex_lock(&crew->lock);
     for (uint32_t slot = 0; slot < LOOM_BOARD_SLOTS; slot++)
         if (crew->calls[slot] != NULL) loom_dispatch_refuse(crew->calls[slot], &error);
+    loom_crew_lanes_refuse(crew, &error);
     for (uint32_t seat = 0; seat < crew->n_seats; seat++)
         if (crew->seats[seat].state != LOOM_CREW_EMPTY) crew->ops->kill(crew, seat, crew->seats[seat].generation);
     pthread_mutex_unlock(&crew->lock);
@@ -287,6 +292,7 @@ static void await_deaths(struct loom_crew *crew)
 /* Whoever calls next gets new workers; those of calls that run end with the last of these calls, or now. */
 static void shutdown_shared(bool kill)
 {
+    loom_image_trim();
     pthread_mutex_lock(&shared.lock);
     forget_foreign();
     struct processes *old = shared.processes;
@@ -323,7 +329,8 @@ static parloom_status open_processes(void **workers_out, const parloom_options *
         return PARLOOM_OK;
     }
     struct processes *processes = NULL;
-    struct identity identity = { options->worker_init, options->worker_init_state, options->worker_init_state_nbytes };
+    struct identity identity = { options->worker_init, options->worker_init_state, options->worker_init_state_nbytes,
+                                 options->modules == PARLOOM_MODULES_BY_VALUE };
     parloom_status status = create(&processes, n_jobs, &identity, error);
     if (processes == NULL) return status;
     pthread_mutex_lock(&processes->crew->lock);
@@ -361,12 +368,44 @@ static parloom_status run_processes(void *workers, const struct loom_run *run, p
 {
     if (is_nested()) return loom_backend_fork.run(NULL, run, error);
     struct processes *processes = workers;
-    struct identity identity = { run->worker_init, run->worker_init_state, run->worker_init_state_nbytes };
+    struct identity identity = { run->worker_init, run->worker_init_state, run->worker_init_state_nbytes,
+                                 run->modules_by_value };
     parloom_status status =
         processes == NULL ? acquire_shared(run->n_jobs, &identity, &processes, error) : check_owner(processes, error);
     if (status != PARLOOM_OK) return status;
     status = loom_crew_run(processes->crew, run, error);
     if (workers == NULL) release_shared(processes);
+    return status;
+}
+
+/* The lane of a pool has nothing more to let go of: closing the pool waits for it. */
+static void leave_pool(void *state)
+{
+    (void)state;
+}
+
+static void leave_shared(void *state)
+{
+    release_shared(state);
+}
+
+static parloom_status open_lane(void *workers, const struct loom_lane_order *order, struct loom_lane **lane_out,
+                                parloom_error *error)
+{
+    if (is_nested())
+        return loom_status_fail(error, PARLOOM_ERR_UNSUPPORTED, 0,
+                                "a stream inside a task cannot have worker processes: they are forked for one call "
+                                "there; use the backend threads for it");
+    const struct loom_run *run = order->run;
+    struct processes *processes = workers;
+    struct identity identity = { run->worker_init, run->worker_init_state, run->worker_init_state_nbytes,
+                                 run->modules_by_value };
+    parloom_status status =
+        processes == NULL ? acquire_shared(run->n_jobs, &identity, &processes, error) : check_owner(processes, error);
+    if (status != PARLOOM_OK) return status;
+    status = loom_crew_lane_open(processes->crew, order, workers == NULL ? leave_shared : leave_pool, processes,
+                                 lane_out, error);
+    if (status != PARLOOM_OK && workers == NULL) release_shared(processes);
     return status;
 }
 
@@ -376,4 +415,5 @@ const struct loom_backend loom_backend_processes = { .name = "processes",
                                                      .open = open_processes,
                                                      .close = close_processes,
                                                      .shutdown = shutdown_shared,
-                                                     .run = run_processes };
+                                                     .run = run_processes,
+                                                     .open_lane = open_lane };

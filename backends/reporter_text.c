@@ -6,6 +6,7 @@
  */
 #include "backends/names.h"
 #include "backends/reporter.h"
+#include "shm/code.h"
 #include "shm/window.h"
 
 #include <inttypes.h>
@@ -68,6 +69,8 @@ static void explain_address(const struct loom_crash_shared *record, char *text, 
         (void)snprintf(text, size,
                        ", the stack overflowed: endless recursion, or local arrays too large for the stack "
                        "(raise it with ulimit -s, or allocate them)");
+    else if (strstr(record->mapping, LOOM_CODE_LABEL) != NULL && record->was_write != 0)
+        (void)snprintf(text, size, ", writing to published code, which nobody may change: its data belongs elsewhere");
     else if (is_in_window(record->address) && record->address_is == LOOM_CRASH_MAPPED && record->was_write != 0)
         (void)snprintf(text, size,
                        ", writing to an in argument, which tasks may only read: pass it as inout or out, or "

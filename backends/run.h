@@ -8,12 +8,17 @@
 #define LOOM_BACKENDS_RUN_H
 
 #include "backends/tally.h"
+#include "base/placement.h"
 
 #include <parloom/parloom.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+struct loom_state;
+struct loom_channels;
+struct loom_records;
 
 #define LOOM_RUN_MOST_TASKS ((size_t)1 << 60) /* indices have room for marks beside them (shift.h) */
 
@@ -59,6 +64,7 @@ struct loom_inner_threads {
 };
 
 struct loom_shift;
+struct loom_custom; /* a backend that the program registered (custom.h) */
 
 struct loom_run {
     size_t n;                      /* tasks, > 0 */
@@ -86,7 +92,9 @@ struct loom_run {
     struct loom_inner_threads inner; /* inside tasks */
     const parloom_options *scope; /* holds for calls made inside tasks; its strings live as long as the run. Or NULL */
     uint64_t fp_control;          /* rounding, FTZ/DAZ, traps of the caller (base/fpu.h) */
-    bool wants_cpu;               /* tally->cpu_seconds is asked for */
+    const struct loom_placement *placement; /* which CPUs each worker may use; NULL: not bound */
+    bool modules_by_value;                  /* bodies in libraries travel with their bytes */
+    bool wants_cpu;                         /* tally->cpu_seconds is asked for */
     int (*worker_init)(void *state);
     const void *worker_init_state;
     size_t worker_init_state_nbytes;
@@ -97,12 +105,21 @@ struct loom_run {
      * to. */
     void (*before_retry)(size_t begin, size_t end, void *state);
     void *before_retry_state;
-    struct loom_tally *tally; /* filled by the backend */
+    struct loom_tally *tally;             /* filled by the backend */
+    const struct loom_channels *channels; /* that tasks may record to (side_channel.h); NULL: none */
+    size_t fresh_worker_every;            /* tasks after which a worker is replaced; 0: never */
+    bool checks_globals;                  /* workers tell of what tasks leave changed */
+    struct loom_records *records;         /* of those channels; filled by the backend */
+    struct loom_state *state; /* what separate workers apply before their part in the call (state.h); NULL: nothing */
 };
+
+struct loom_lane;
+struct loom_lane_order;
 
 /* What a backend is able to do, and does. */
 struct loom_backend {
     const char *name;
+    struct loom_custom *custom; /* NULL: one of ours; else it does what its operations say, and ours are NULL */
     enum { LOOM_MEMORY_SAME, LOOM_MEMORY_INHERITED, LOOM_MEMORY_SEPARATE } memory; /* how tasks see the caller's */
     bool can_kill;                            /* task_timeout, retries, isolation */
     bool (*takes_params)(const char *params); /* whether it understands backend_params; NULL: it has none */
@@ -117,12 +134,32 @@ struct loom_backend {
     /* Runs it; workers: of open, or NULL (shared workers, or none). A status other than OK means that the call could
      * not be run (the tally then says how far it came); what happened to tasks is in the tally alone. */
     parloom_status (*run)(void *workers, const struct loom_run *run, parloom_error *error);
+    /* Opens a lane (backends/lane.h). NULL: it has none, and runs no streams. */
+    parloom_status (*open_lane)(void *workers, const struct loom_lane_order *order, struct loom_lane **lane_out,
+                                parloom_error *error);
 };
 
-/* By name; NULL: unknown. */
+/* By name; NULL: unknown. Does not load what was offered. */
 const struct loom_backend *loom_backend_find(const char *name);
-const char *loom_backend_names(void);  /* "sequential, threads, processes, fork" for messages */
+/* The same, for who needs it; loads what was offered. what: "backend", or the variable that named it. INVALID, or why
+ * it could not be loaded. */
+parloom_status loom_backend_get(const struct loom_backend **backend_out, const char *name, const char *what,
+                                parloom_error *error);
+/* What serves where nobody named a backend: "processes", or one that was registered as default. */
+const char *loom_backend_default(void);
 void loom_backend_shutdown(bool kill); /* of all that share workers */
+
+/* A backend has its say before a call or pool is planned: *n_jobs (0: nobody said) becomes the number of its workers,
+ * and it may put another one in its place (*backend). Ours leave all as it is. */
+parloom_status loom_backend_configure(const struct loom_backend **backend, int *n_jobs, const char *params,
+                                      parloom_error *error);
+bool loom_backend_takes_params(const struct loom_backend *backend, const char *params);
+/* The operations, whoever's they are. open: *workers_out stays as it was where there is nothing to keep. */
+parloom_status loom_backend_open(const struct loom_backend *backend, void **workers_out, const parloom_options *options,
+                                 int n_jobs, parloom_error *error);
+void loom_backend_close(const struct loom_backend *backend, void *workers, bool kill);
+parloom_status loom_backend_run(const struct loom_backend *backend, void *workers, const struct loom_run *run,
+                                parloom_error *error);
 
 extern const struct loom_backend loom_backend_sequential;
 extern const struct loom_backend loom_backend_threads;

@@ -3,6 +3,7 @@
  * sequential.c - the caller works alone, in order: the reference that all other backends are compared with, and what
  * a debugger is used on.
  */
+#include "backends/lane.h"
 #include "backends/local.h"
 
 static void work_alone(struct loom_local *local, struct loom_local_crew *crew)
@@ -23,4 +24,5 @@ const struct loom_backend loom_backend_sequential = { .name = "sequential",
                                                       .memory = LOOM_MEMORY_SAME,
                                                       .open = loom_local_open,
                                                       .close = loom_local_close,
-                                                      .run = run_sequential };
+                                                      .run = run_sequential,
+                                                      .open_lane = loom_lane_open_sequential };

@@ -19,12 +19,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const volatile uint32_t always_here = 1;          /* in the caller's own process nobody watches for forks */
-static _Thread_local const struct loom_shift *innermost; /* of this thread */
+static const volatile uint32_t always_here = 1;    /* in the caller's own process nobody watches for forks */
+static _Thread_local struct loom_shift *innermost; /* of this thread */
 
-const struct loom_shift *loom_shift_current(void)
+struct loom_shift *loom_shift_current(void)
 {
     return innermost;
+}
+
+size_t loom_shift_task(const struct loom_shift *shift)
+{
+    if (!shift->is_range) return shift->task.index;
+    uint64_t current = loom_load_relaxed(shift->current); /* relaxed: this thread wrote it */
+    size_t index = (size_t)LOOM_SHIFT_INDEX(current);
+    bool is_announced = (current & LOOM_SHIFT_ANNOUNCED) != 0 && index >= shift->task.begin && index < shift->task.end;
+    return is_announced ? index : shift->task.begin;
 }
 
 int loom_shift_level(void)
@@ -113,6 +122,7 @@ parloom_status loom_shift_begin(struct loom_shift *shift, const struct loom_run 
     shift->parallel_level = run->parallel_level;
     shift->cores = run->cores;
     shift->inner = run->inner;
+    shift->channels = run->channels;
     shift->is_here = &always_here;
     shift->scope = run->scope;
     shift->deadline_ns = run->deadline_ns;
@@ -160,7 +170,25 @@ void loom_shift_end(struct loom_shift *shift)
     shift->args = NULL;
     shift->arrays = NULL;
     shift->private_copies = NULL;
+    shift->args_room = 0;
     shift->scratch = NULL;
+    shift->scratch_nbytes = 0;
+    shift->work = NULL;
+}
+
+parloom_status loom_shift_widen(struct loom_shift *shift, size_t n_arguments, parloom_error *error)
+{
+    if (n_arguments <= shift->args_room) return PARLOOM_OK;
+    loom_shift_forget_work(shift);
+    free(shift->args);
+    free(shift->arrays);
+    free(shift->private_copies);
+    return make_room(shift, n_arguments, error);
+}
+
+void loom_shift_forget_work(struct loom_shift *shift)
+{
+    drop_private_copies(shift);
     shift->work = NULL;
 }
 
@@ -286,10 +314,18 @@ static void tell_failure(struct loom_shift *shift, size_t begin, size_t end, int
     if (!shift->go_on) loom_shift_lower(shift->stop_before, begin);
 }
 
-/* After a task where this thread itself watches the clock. */
+/* After a task where this thread itself watches the clock; not after those that the look before has excused. */
+static inline parloom_status ask(struct loom_shift *shift)
+{
+    if (shift->look == NULL) return PARLOOM_OK;
+    if (shift->looks_excused == 0) return shift->look(shift);
+    shift->looks_excused--;
+    return PARLOOM_OK;
+}
+
 static inline void look(struct loom_shift *shift, size_t begin, size_t end, int code)
 {
-    parloom_status status = shift->look != NULL ? shift->look(shift) : PARLOOM_OK;
+    parloom_status status = ask(shift);
     if (status != PARLOOM_OK) /* past the limit: as where its worker would have been killed, whatever it returned */
         tell_failure(shift, begin, end, code, status);
     else if (code != 0)
@@ -443,6 +479,11 @@ void loom_shift_leave(struct loom_shift *shift)
 bool loom_shift_run(struct loom_shift *shift, size_t begin, size_t end)
 {
     if (shift->block_size > 0) begin_block(shift, begin);
+    return loom_shift_run_rest(shift, begin, end);
+}
+
+bool loom_shift_run_rest(struct loom_shift *shift, size_t begin, size_t end)
+{
     size_t stopped = shift->is_range   ? run_ranges(shift, begin, end)
                      : shift->is_plain ? run_plain_indices(shift, begin, end)
                                        : run_indices(shift, begin, end);

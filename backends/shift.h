@@ -45,14 +45,21 @@ struct loom_shift {
     _Atomic uint64_t *range_end;
     _Atomic uint64_t *stop_before; /* tasks at or beyond are not started; lowered by whoever sees an error */
 
+    /* What parloom_record does; channels NULL: nothing is collected. */
+    const struct loom_channels *channels;
+    parloom_status (*record)(struct loom_shift *shift, size_t task, uint32_t channel, const void *data, size_t nbytes);
+
     loom_shift_tell tell;
-    void *tell_state; /* also refuse's */
+    void *tell_state; /* also refuse's and record's */
     /* The call cannot go on in this worker: the program is to know why, and nothing more is started. */
     void (*refuse)(struct loom_shift *shift, const parloom_error *error);
+    /* Hands a result to whoever reads it (parloom_return); NULL: nobody does. */
+    parloom_status (*give)(struct loom_shift *shift, const void *data, size_t nbytes);
     /* Asked between tasks where nobody else watches deadline and stop (threads, sequential); NULL: not asked.
      * Returns the status the task that just ended gets (OK, or TIMEOUT). */
     parloom_status (*look)(struct loom_shift *shift);
     void *look_state;
+    uint32_t looks_excused; /* after how many tasks it is not asked: set by look, which may cost more than a task */
     const volatile uint32_t *is_here; /* 0 in a process that a body forked: it must not go on as the worker */
     uint64_t deadline_ns;             /* of the call, where look is set */
     const parloom_options *scope;     /* of the run: what calls made inside tasks fall back to */
@@ -71,10 +78,10 @@ struct loom_shift {
     parloom_array *arrays; /* what bodies get for array arguments: copies of their own */
     void **private_copies; /* mmap_mode c: this worker's own, restored before each task */
     size_t args_room;
-    const struct loom_work *work;   /* that args belong to */
-    bool has_moving;                /* EACH or copy_on_write among them: touched before each task */
-    bool is_plain;                  /* an index loop with nothing special about it: loom_shift_run_plain serves */
-    const struct loom_shift *outer; /* that of this thread around this one, or NULL */
+    const struct loom_work *work; /* that args belong to */
+    bool has_moving;              /* EACH or copy_on_write among them: touched before each task */
+    bool is_plain;                /* an index loop with nothing special about it: loom_shift_run_plain serves */
+    struct loom_shift *outer;     /* that of this thread around this one, or NULL */
 
     void *scratch;
     size_t scratch_nbytes;
@@ -87,6 +94,10 @@ struct loom_shift {
  * by the caller afterwards; begin makes room for arguments. MEMORY. */
 parloom_status loom_shift_begin(struct loom_shift *shift, const struct loom_run *run, int worker, parloom_error *error);
 void loom_shift_end(struct loom_shift *shift);
+/* Between tasks of a list: room for the arguments of the next. MEMORY. */
+parloom_status loom_shift_widen(struct loom_shift *shift, size_t n_arguments, parloom_error *error);
+/* The work that was run last is gone: nothing of it is looked at any more. */
+void loom_shift_forget_work(struct loom_shift *shift);
 /* Around all tasks of a shift, after its words were set. */
 void loom_shift_enter(struct loom_shift *shift);
 void loom_shift_leave(struct loom_shift *shift);
@@ -95,6 +106,8 @@ void loom_shift_resume(struct loom_shift *shift);
 /* Runs tasks [begin, end), which lie in one block where there are blocks. Returns false when nothing beyond them will
  * be run either (stopped). */
 bool loom_shift_run(struct loom_shift *shift, size_t begin, size_t end);
+/* The same for what is left of a chunk of which this shift has run the beginning: a block goes on. */
+bool loom_shift_run_rest(struct loom_shift *shift, size_t begin, size_t end);
 /* A task that failed (code), or was not started any more (0): out of the way of the loop below. */
 void loom_shift_tell_plain(struct loom_shift *shift, size_t index, int code);
 
@@ -131,7 +144,7 @@ static inline bool loom_shift_run_plain(struct loom_shift *shift, size_t index)
 void loom_shift_lower(_Atomic uint64_t *bound, uint64_t to);
 
 /* The one whose task this thread is in now; NULL: outside of tasks. */
-const struct loom_shift *loom_shift_current(void);
+struct loom_shift *loom_shift_current(void);
 /* The level of calls made by this thread now: 0 outside of tasks. */
 int loom_shift_level(void);
 /* The same, but calls that ran in their caller do not count. */
@@ -149,6 +162,8 @@ static inline bool loom_shift_run_is_stoppable(const struct loom_run *run)
 {
     return run->stop != NULL || run->interrupt != NULL || run->around != NULL;
 }
+/* The task that runs: in a range the one that was announced, else where it begins. */
+size_t loom_shift_task(const struct loom_shift *shift);
 /* What holds for those calls by a scope around the task that this thread is in; NULL: nothing. */
 const parloom_options *loom_shift_scope(void);
 

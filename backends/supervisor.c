@@ -8,11 +8,14 @@
  */
 #include "backends/supervisor.h"
 
+#include "backends/depot.h"
+#include "backends/directory.h"
 #include "backends/fortran.h"
 #include "backends/guard.h"
 #include "backends/hello.h"
 #include "backends/messages.h"
 #include "backends/spawn.h"
+#include "base/binding.h"
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/file.h"
@@ -126,6 +129,20 @@ static void tell_removed(uint32_t id, uint32_t generation, void *state)
     (void)send_message(&message, NULL, 0);
 }
 
+/* ---- working directories */
+
+void loom_supervisor_lend(uint32_t number, int fd)
+{
+    struct loom_message_control message = make_message(LOOM_MESSAGE_ADD_SEGMENT, LOOM_DEPOT_DIRECTORY, 0, number);
+    (void)send_message(&message, &fd, 1); /* without it workers try the path */
+}
+
+void loom_supervisor_take_back(uint32_t number)
+{
+    struct loom_message_control message = make_message(LOOM_MESSAGE_REMOVE_SEGMENT, LOOM_DEPOT_DIRECTORY, 0, number);
+    (void)send_message(&message, NULL, 0);
+}
+
 /* ---- fork() of the program */
 
 /* In the child, whose only thread this is. Locks are made anew, not taken before the fork: whoever held one is not
@@ -184,7 +201,11 @@ static parloom_status start(parloom_error *error)
     if (status == PARLOOM_OK) status = open_socket(sockets, error);
     if (status != PARLOOM_OK) return status;
     pid_t pid = 0;
+    struct loom_binding binding;
+    loom_directory_note_home();
+    loom_binding_suspend(&binding); /* a task on a bound thread may be the first to need worker processes */
     status = loom_spawn_supervisor(sockets[1], &pid, error);
+    loom_binding_resume(&binding);
     (void)close(sockets[1]);
     int pidfd = -1;
     if (status == PARLOOM_OK) status = loom_hello_await(sockets[0], pid, &pidfd, error);
@@ -195,6 +216,7 @@ static parloom_status start(parloom_error *error)
     adopt(sockets[0], pidfd);
     static const struct loom_segment_listener listener = { .added = tell_added, .removed = tell_removed };
     loom_segment_set_listener(&listener);
+    loom_directory_lend_all();
     return PARLOOM_OK;
 }
 

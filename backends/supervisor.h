@@ -24,10 +24,10 @@ struct loom_inner_threads;
 struct loom_worker_post {
     uint64_t board_address; /* in the window */
     uint32_t seat;
-    uint32_t generation; /* of the worker in that seat, from 1 */
-    int32_t level;       /* of calls its tasks see: 1 and up */
-    int32_t fetch_fd;    /* socket to the supervisor: asks for segments (loom_supervisor_fetch) */
-    int32_t bell_fds[8]; /* eventfds of the crew, -1 beyond bell_count */
+    uint32_t generation;  /* of the worker in that seat, from 1 */
+    int32_t level;        /* of calls its tasks see: 1 and up */
+    int32_t fetch_fd;     /* socket to the supervisor: asks for segments (loom_supervisor_fetch) */
+    int32_t bell_fds[16]; /* eventfds of the crew, -1 beyond bell_count */
     int32_t bell_count;
     const struct loom_inner_threads *inner; /* of the call it is forked for; NULL: calls bring theirs */
 };
@@ -68,6 +68,10 @@ void loom_supervisor_kill_worker(uint32_t crew, uint32_t seat, uint32_t generati
 void loom_supervisor_close_crew(uint32_t crew, int event_fd);
 /* 1: *event_out is set; 0: none now. Never blocks. After SUPERVISOR_GONE, always that. */
 int loom_supervisor_next_event(int event_fd, struct loom_worker_event *event_out);
+/* Working directories that workers may fetch (directory.h): the supervisor keeps a copy of fd. Nothing where none runs.
+ */
+void loom_supervisor_lend(uint32_t number, int fd);
+void loom_supervisor_take_back(uint32_t number);
 /* Ends the supervisor and all workers; waits at most 1 s for it to be gone. Idempotent; a later ensure starts anew. */
 void loom_supervisor_end(void);
 

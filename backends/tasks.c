@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * tasks.c - a function becomes module + identity + offset, and a function again in another process.
+ * tasks.c - a function becomes module + identity + offset, and a function again in another process. Published code is
+ * its address; a library by value, its bytes and an offset.
  *
  * Caches    both ways, direct-mapped, emptied when the loader's epoch moved: an address may mean another function after
  *           a dlclose. A hit costs one visit to the loader and a copy.
  */
 #include "backends/tasks.h"
 
+#include "backends/images.h"
 #include "backends/modules.h"
 #include "base/status.h"
+#include "shm/code.h"
 
 #include <dlfcn.h>
 #include <pthread.h>
@@ -22,6 +25,7 @@ enum { CACHE_SLOTS = 64 }; /* 70 KiB: more functions than a program gives to its
 
 struct slot {
     uint64_t address; /* 0: empty */
+    bool by_value;    /* as it was asked for */
     struct loom_task_ref ref;
 };
 
@@ -72,12 +76,14 @@ static parloom_status refuse_no_module(uint64_t address, parloom_error *error)
     return loom_status_fail(
         error, PARLOOM_ERR_FUNCTION, 0,
         "the function at 0x%llx lies in no program or library file, so no worker process can find it: "
-        "it is code made at run time, or a nested (internal) function that needs its caller's stack; "
-        "use a function of a file and pass what it needs as arguments, or run on threads",
+        "it is code made at run time (publish it: parloom_code_publish), or a nested (internal) function that needs "
+        "its "
+        "caller's stack (use a function of a file and pass what it needs as arguments), or published code that was "
+        "released; or run on threads",
         (unsigned long long)address);
 }
 
-static parloom_status look_up(uint64_t address, struct loom_task_ref *ref, parloom_error *error)
+static parloom_status look_up(uint64_t address, bool by_value, struct loom_task_ref *ref, parloom_error *error)
 {
     struct loom_module module;
     if (!loom_modules_find(address, &module)) return refuse_no_module(address, error);
@@ -85,10 +91,12 @@ static parloom_status look_up(uint64_t address, struct loom_task_ref *ref, parlo
         return loom_status_fail(error, PARLOOM_ERR_FUNCTION, 0,
                                 "0x%llx lies outside the code of %s: what was given is not a function",
                                 (unsigned long long)address, module.path);
-    if (module.is_deleted && !module.is_program)
+    by_value = by_value && !module.is_program; /* which every worker is */
+    if (module.is_deleted && !module.is_program && !by_value)
         return loom_status_fail(error, PARLOOM_ERR_FUNCTION, 0,
                                 "the function at 0x%llx lies in %s, which was deleted or replaced after it was loaded: "
-                                "worker processes cannot load it; restart the program, or run on threads",
+                                "worker processes cannot load it; restart the program, run on threads, or let its "
+                                "bytes travel from the first call on (modules = PARLOOM_MODULES_BY_VALUE)",
                                 (unsigned long long)address, module.path);
     *ref = (struct loom_task_ref){ .offset = address - module.base,
                                    .id_nbytes = module.id_nbytes,
@@ -99,25 +107,40 @@ static parloom_status look_up(uint64_t address, struct loom_task_ref *ref, parlo
                                    .is_program = module.is_program };
     memcpy(ref->id, module.id, sizeof ref->id);
     memcpy(ref->path, module.path, sizeof ref->path);
-    return PARLOOM_OK;
+    return by_value ? loom_image_take(&module, &ref->image, &ref->image_nbytes, error) : PARLOOM_OK;
 }
 
-parloom_status loom_task_refer(parloom_body function, struct loom_task_ref *ref_out, parloom_error *error)
+static parloom_status refer(parloom_body function, bool by_value, struct loom_task_ref *ref_out, parloom_error *error)
 {
     uint64_t address = address_of(function);
     if (address == 0) return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "no function was given (NULL)");
+    if (loom_code_holds((const void *)(uintptr_t)address)) { // NOLINT(performance-no-int-to-ptr)
+        *ref_out = (struct loom_task_ref){ .offset = address, .is_published = 1 };
+        return PARLOOM_OK;
+    }
     (void)pthread_mutex_lock(&refer_cache.lock);
     forget_if_moved(&refer_cache.epoch, refer_cache.slots);
     struct slot *slot = &refer_cache.slots[slot_of(address)];
     parloom_status status = PARLOOM_OK;
-    if (slot->address != address) {
+    if (slot->address != address || slot->by_value != by_value) {
         slot->address = 0;
-        status = look_up(address, &slot->ref, error);
+        status = look_up(address, by_value, &slot->ref, error);
+        slot->by_value = by_value;
         if (status == PARLOOM_OK) slot->address = address;
     }
     if (status == PARLOOM_OK) *ref_out = slot->ref;
     (void)pthread_mutex_unlock(&refer_cache.lock);
     return status;
+}
+
+parloom_status loom_task_refer(parloom_body function, struct loom_task_ref *ref_out, parloom_error *error)
+{
+    return refer(function, false, ref_out, error);
+}
+
+parloom_status loom_task_refer_by_value(parloom_body function, struct loom_task_ref *ref_out, parloom_error *error)
+{
+    return refer(function, true, ref_out, error);
 }
 
 static void identify(const struct loom_task_ref *ref, char text[128])
@@ -143,7 +166,8 @@ static parloom_status refuse_other_build(const struct loom_task_ref *ref, void *
     return loom_status_fail(
         error, PARLOOM_ERR_VERSION, 0,
         "%s is another build in the worker than in the program (identity %s there, %s here): it was "
-        "replaced while the program ran; restart the program",
+        "replaced while the program ran; restart the program, or let its bytes travel from the first call on "
+        "(modules = PARLOOM_MODULES_BY_VALUE)",
         ref->path, identity, found);
 }
 
@@ -168,11 +192,33 @@ static parloom_status find_base(const struct loom_task_ref *ref, uint64_t *base_
     return PARLOOM_OK;
 }
 
+static parloom_status find_image(const struct loom_task_ref *ref, uint64_t *base_out, bool *is_code_out,
+                                 parloom_error *error)
+{
+    struct loom_module module;
+    parloom_status status = loom_image_open(ref->image, ref->image_nbytes, ref->path, base_out, error);
+    if (status != PARLOOM_OK) return status;
+    *is_code_out = loom_modules_find(*base_out + ref->offset, &module) && module.is_code && module.base == *base_out;
+    return PARLOOM_OK;
+}
+
+static parloom_status resolve_published(uint64_t address, parloom_body *function_out, parloom_error *error)
+{
+    if (!loom_code_holds((const void *)(uintptr_t)address)) // NOLINT(performance-no-int-to-ptr)
+        return loom_status_fail(error, PARLOOM_ERR_FUNCTION, 0,
+                                "the code that was published at 0x%llx is not in the worker: it was released while the "
+                                "call began",
+                                (unsigned long long)address);
+    memcpy(function_out, &address, sizeof *function_out);
+    return PARLOOM_OK;
+}
+
 static parloom_status resolve(const struct loom_task_ref *ref, uint64_t *address_out, parloom_error *error)
 {
     uint64_t base = 0;
     bool is_code = false;
-    parloom_status status = find_base(ref, &base, &is_code, error);
+    parloom_status status =
+        ref->image != 0 ? find_image(ref, &base, &is_code, error) : find_base(ref, &base, &is_code, error);
     if (status != PARLOOM_OK) return status;
     if (!is_code)
         return loom_status_fail(error, PARLOOM_ERR_FUNCTION, 0, "offset 0x%llx lies outside the code of %s",
@@ -181,9 +227,11 @@ static parloom_status resolve(const struct loom_task_ref *ref, uint64_t *address
     return PARLOOM_OK;
 }
 
-static bool is_same(const struct loom_task_ref *a, const struct loom_task_ref *b)
+/* Member by member: padding may differ. */
+bool loom_task_is_same(const struct loom_task_ref *a, const struct loom_task_ref *b)
 {
-    return a->offset == b->offset && a->id_nbytes == b->id_nbytes && a->device == b->device && a->inode == b->inode &&
+    return a->is_published == b->is_published && a->image == b->image && a->image_nbytes == b->image_nbytes &&
+           a->offset == b->offset && a->id_nbytes == b->id_nbytes && a->device == b->device && a->inode == b->inode &&
            a->mtime_ns == b->mtime_ns && a->file_nbytes == b->file_nbytes && a->is_program == b->is_program &&
            memcmp(a->id, b->id, sizeof a->id) == 0 && strcmp(a->path, b->path) == 0;
 }
@@ -193,6 +241,7 @@ parloom_status loom_task_resolve(const struct loom_task_ref *ref, parloom_body *
     /* The letter lies in shared memory: a copy cannot change under the comparison, and ends. */
     struct loom_task_ref wanted = *ref;
     wanted.path[sizeof wanted.path - 1] = '\0';
+    if (wanted.is_published) return resolve_published(wanted.offset, function_out, error);
     uint64_t key = wanted.offset;
     for (size_t i = 0; i + sizeof(uint64_t) <= sizeof wanted.id; i += sizeof(uint64_t)) {
         uint64_t word;
@@ -205,7 +254,7 @@ parloom_status loom_task_resolve(const struct loom_task_ref *ref, parloom_body *
     struct slot *slot = &resolve_cache.slots[slot_of(key)];
     uint64_t address = slot->address;
     parloom_status status = PARLOOM_OK;
-    if (address == 0 || !is_same(&slot->ref, &wanted)) {
+    if (address == 0 || !loom_task_is_same(&slot->ref, &wanted)) {
         status = resolve(&wanted, &address, error);
         if (status == PARLOOM_OK) *slot = (struct slot){ .address = address, .ref = wanted };
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * tasks.h - a function as it travels between processes: module + build-id + offset, for any function, static ones too.
+ * tasks.h - a function as it travels between processes: module + build-id + offset, for any function, static ones too;
+ * the module's bytes + offset, for libraries by value; or its address, for code that was published.
  */
 #ifndef LOOM_BACKENDS_TASKS_H
 #define LOOM_BACKENDS_TASKS_H
@@ -19,10 +20,16 @@ struct loom_task_ref {
     uint32_t id_nbytes;
     uint8_t id[LOOM_TASK_ID_BYTES];
     uint64_t device, inode, file_nbytes, mtime_ns;
+    uint64_t image, image_nbytes;    /* address of the module's bytes in shared memory; 0: by reference */
     uint32_t is_program;             /* the module is the program itself */
+    uint32_t is_published;           /* offset is the address, everywhere; no module */
     char path[LOOM_TASK_PATH_BYTES]; /* absolute, as first seen in the maps */
 };
 
+bool loom_task_is_same(const struct loom_task_ref *a, const struct loom_task_ref *b);
+/* The bytes of its library, if it is in one, travel with it: it may be deleted or replaced by now, if it was not when
+ * it was first referred to so. FUNCTION as below; MEMORY SPACE LIMIT IO. Any thread. */
+parloom_status loom_task_refer_by_value(parloom_body function, struct loom_task_ref *ref_out, parloom_error *error);
 /* FUNCTION: in no module (JIT code, a nested function's trampoline), in a module that was deleted, or outside its
  * code; the message names the remedy. Cached per address; the cache notices dlopen and dlclose. Any thread. */
 parloom_status loom_task_refer(parloom_body function, struct loom_task_ref *ref_out, parloom_error *error);

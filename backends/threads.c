@@ -4,8 +4,10 @@
  *
  * worker_init runs once in each thread of the team before its first task: in each call, or once for a pool.
  */
+#include "backends/lane.h"
 #include "backends/local.h"
 
+#include "base/binding.h"
 #include "base/fpu.h"
 
 #include <omp.h>
@@ -13,12 +15,15 @@
 
 static void work(struct loom_local *local, struct loom_local_crew *crew, int number)
 {
+    struct loom_binding binding;
     struct loom_inner_of_thread before;
+    loom_binding_enter(&binding, local->run->placement, number);
     loom_inner_threads_enter(&local->run->inner, &local->inner, &before);
     loom_fpu_write(local->run->fp_control);     /* a thread of the pool has what the caller had when it was made */
     (void)loom_local_init(local, crew, number); /* if not, nothing is started any more: the worker tells so */
     loom_local_work(local, number, number == 0);
     loom_inner_threads_leave(&before);
+    loom_binding_leave(&binding); /* it is OpenMP's thread, or the caller's */
 }
 
 /* A call inside a task of another team gets its threads too. Where the user says how deep regions may go, it does not:
@@ -54,4 +59,5 @@ const struct loom_backend loom_backend_threads = { .name = "threads",
                                                    .memory = LOOM_MEMORY_SAME,
                                                    .open = loom_local_open,
                                                    .close = loom_local_close,
-                                                   .run = run_threads };
+                                                   .run = run_threads,
+                                                   .open_lane = loom_lane_open_threads };

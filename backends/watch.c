@@ -6,49 +6,33 @@
  */
 #include "backends/watch.h"
 
+#include "backends/catch.h"
 #include "backends/shift.h"
 #include "base/clock.h"
-#include "base/process.h"
-
-#include <signal.h>
-#include <unistd.h>
 
 #define LIMIT_LOOK_LEAST_NS UINT64_C(1000000)
 #define LIMIT_LOOK_MOST_NS  UINT64_C(10000000)
-#define STOP_MOST_NS        UINT64_C(100000000) /* stopping takes microseconds; in an uninterruptible sleep it waits */
 #define ANY_TASK            UINT64_MAX
 
-/* Whether the worker still does what it is to be killed for: current as it was seen, or anything of this call. */
-static bool is_guilty(const struct loom_dispatch *dispatch, int seat, uint64_t current)
-{
-    uint64_t now =
-        loom_load_acquire(&loom_dispatch_desk(dispatch, seat)->current); /* acquire: it is stopped, or wrote on */
-    return loom_dispatch_is_in(dispatch, seat) && (current == ANY_TASK || now == current);
-}
+struct suspect {
+    const struct loom_dispatch *dispatch;
+    int seat;
+    uint64_t current; /* as it was seen; ANY_TASK: anything of this call */
+};
 
-/*
- * A death takes a moment to arrive, and a worker that was just late may be in the next task, or in another call, by
- * then: it is stopped first, looked at again, and goes on if it has come out of what it was to be killed for. Workers
- * that inherit serve one call only and are killed without a detour: as the program's children they would tell it.
- */
-static bool is_caught(const struct loom_dispatch *dispatch, int seat, uint64_t current)
+static bool is_guilty(const void *state)
 {
-    const struct loom_crew_seat *mine = &dispatch->crew->seats[seat];
-    int pidfd = mine->pid > 0 && !dispatch->crew->ops->inherits ? loom_process_pidfd(mine->pid) : -1;
-    if (pidfd < 0) return is_guilty(dispatch, seat, current);
-    (void)loom_process_stop(mine->pid, pidfd, STOP_MOST_NS);
-    bool is_it = is_guilty(dispatch, seat, current);
-    if (!is_it) (void)loom_process_signal(pidfd, SIGCONT);
-    (void)close(pidfd);
-    return is_it;
+    const struct suspect *suspect = state;
+    const struct loom_desk_shared *desk = loom_dispatch_desk(suspect->dispatch, suspect->seat);
+    uint64_t now = loom_load_acquire(&desk->current); /* acquire: it is stopped, or wrote on */
+    if (!loom_dispatch_is_in(suspect->dispatch, suspect->seat)) return false;
+    return suspect->current == ANY_TASK || now == suspect->current;
 }
 
 static void kill_seat(struct loom_dispatch *dispatch, int seat, uint64_t current)
 {
-    struct loom_crew_seat *mine = &dispatch->crew->seats[seat];
-    if (mine->state == LOOM_CREW_EMPTY || mine->is_killed || !is_caught(dispatch, seat, current)) return;
-    mine->is_killed = true;
-    dispatch->crew->ops->kill(dispatch->crew, (uint32_t)seat, mine->generation);
+    struct suspect suspect = { dispatch, seat, current };
+    loom_catch(dispatch->crew, (uint32_t)seat, is_guilty, &suspect);
 }
 
 static void watch_deadline(struct loom_dispatch *dispatch, uint64_t now)

@@ -5,11 +5,12 @@
  * Threads     any. The lock is held while the sink runs, so once parloom_set_log has returned in another thread
  *             the sink it replaced is not called any more and its state may be freed.
  * Reentry     the lock is recursive: a sink may log or replace itself.
- * Fork        a child gets a fresh lock: the thread that held it may not exist there.
+ * Fork        a child gets a fresh lock: the thread that held it may not exist there. The bar stays its parent's.
  */
 #include "base/log.h"
 
 #include "base/atomics.h"
+#include "base/terminal.h"
 
 #include <parloom/parloom.h>
 
@@ -19,8 +20,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#define PREFIX "parloom: " /* on stderr, where it could be anybody's */
 enum { LINE_BYTES = 2048 };
 
 typedef void (*sink_function)(int level, const char *line, void *state);
@@ -34,12 +35,15 @@ static struct {
 static _Atomic int current_sink;
 static int threshold; /* written once, by read_level */
 static _Atomic bool is_bad_level;
+static const void *bar_owner; /* NULL: no bar */
 static pthread_once_t level_once = PTHREAD_ONCE_INIT;
 static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 
 static void renew_lock(void)
 {
     lock = (pthread_mutex_t)PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+    loom_terminal_share();
+    bar_owner = NULL;
 }
 
 static void watch_forks(void)
@@ -53,30 +57,27 @@ static void take_lock(void)
     pthread_mutex_lock(&lock);
 }
 
-/* One write(2), so that lines of several processes on one terminal or pipe do not mix. */
-static void write_to_stderr(const char *line)
+static void write_to_stderr(const char *prefix, const char *line)
 {
     char text[LINE_BYTES];
-    int length = snprintf(text, sizeof text, "parloom: %s\n", line);
-    if (length < 0) return;
-    if (length >= (int)sizeof text) {
-        length = (int)sizeof text - 1;
-        text[length - 1] = '\n';
-    }
-    int saved = errno;
-    while (write(STDERR_FILENO, text, (size_t)length) < 0 && errno == EINTR) {}
-    errno = saved;
+    (void)snprintf(text, sizeof text, "%s%s", prefix, line);
+    loom_terminal_write(text);
 }
 
-void loom_log_line(int level, const char *line)
+static void hand_over(int level, const char *prefix, const char *line)
 {
     take_lock();
     int sink = loom_load_relaxed(&current_sink); /* the lock orders it */
     if (sinks[sink].function)
         sinks[sink].function(level, line, sinks[sink].state);
     else
-        write_to_stderr(line);
+        write_to_stderr(prefix, line);
     pthread_mutex_unlock(&lock);
+}
+
+void loom_log_line(int level, const char *line)
+{
+    hand_over(level, "", line);
 }
 
 /* LOOM_LOG_ERROR ..., 0 for off, -1 for a word that is none of them. */
@@ -100,7 +101,7 @@ static void read_level(void)
 static void tell_bad_level(void)
 {
     if (!loom_load_relaxed(&is_bad_level) || !loom_exchange_full(&is_bad_level, false)) return;
-    loom_log_line(LOOM_LOG_WARNING, "PARLOOM_LOG is ignored: it may be off, error, warning, info or debug");
+    hand_over(LOOM_LOG_WARNING, PREFIX, "PARLOOM_LOG is ignored: it may be off, error, warning, info or debug");
 }
 
 void(loom_log)(int level, const char *format, ...)
@@ -115,8 +116,45 @@ void(loom_log)(int level, const char *format, ...)
     errno = saved;
     vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
-    loom_log_line(level, line);
+    hand_over(level, PREFIX, line);
     errno = saved;
+}
+
+/* ---------------------------------------------------------------------------- the bar */
+
+bool loom_log_claim_bar(const void *owner)
+{
+    take_lock();
+    bool is_free = bar_owner == NULL && !sinks[loom_load_relaxed(&current_sink)].function; /* the lock orders it */
+    bool is_ours = is_free && loom_terminal_can_draw();
+    if (is_ours) bar_owner = owner;
+    pthread_mutex_unlock(&lock);
+    return is_ours;
+}
+
+void loom_log_draw_bar(const void *owner, const char *bar)
+{
+    take_lock();
+    if (bar_owner == owner) loom_terminal_draw(bar);
+    pthread_mutex_unlock(&lock);
+}
+
+void loom_log_release_bar(const void *owner, const char *last)
+{
+    take_lock();
+    if (bar_owner == owner) {
+        bar_owner = NULL;
+        if (last) loom_terminal_leave(last);
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+void loom_log_share_terminal(void)
+{
+    take_lock();
+    bar_owner = NULL;
+    loom_terminal_share();
+    pthread_mutex_unlock(&lock);
 }
 
 void loom_log_set_sink(void (*sink)(int level, const char *line, void *state), void *state)

@@ -6,9 +6,10 @@
  */
 #include "base/options.h"
 
+#include "base/expression.h"
 #include "base/memory.h"
-#include "base/options_parse.h"
 #include "base/options_table.h"
+#include "base/placement.h"
 #include "base/status.h"
 
 #include <math.h>
@@ -87,7 +88,8 @@ static parloom_status check_ranges(const parloom_options *options, parloom_error
     if (status == PARLOOM_OK) status = check_text("backend_params", options->backend_params, error);
     if (status == PARLOOM_OK) status = check_text("temp_folder", options->temp_folder, error);
     if (status == PARLOOM_OK && options->pre_dispatch)
-        status = loom_options_parse_pre_dispatch("pre_dispatch", options->pre_dispatch, error);
+        status = loom_expression_check("pre_dispatch", options->pre_dispatch, error);
+    if (status == PARLOOM_OK) status = loom_placement_check(options->bind, NULL, error);
     if (status == PARLOOM_OK) status = check_seconds("task_timeout", options->task_timeout, error);
     if (status == PARLOOM_OK) status = check_seconds("timeout", options->timeout, error);
     if (status == PARLOOM_OK) status = check_room("statuses", options->statuses, options->n_statuses, error);
@@ -157,6 +159,12 @@ static const struct field {
     ALONE(worker_init),
     AFTER(worker_init_state),
     AFTER(worker_init_state_nbytes),
+    ALONE(progress_style),
+    ALONE(fresh_worker_every),
+    ALONE(memory_policy),
+    ALONE(modules),
+    ALONE(bind),
+    ALONE(check_globals),
 #undef ALONE
 #undef AFTER
 };
@@ -209,10 +217,13 @@ parloom_status loom_options_copy(parloom_options *copy_out, const parloom_option
     if (!copy_text(&copy.backend_params)) goto out_backend;
     if (!copy_text(&copy.temp_folder)) goto out_params;
     if (!copy_text(&copy.pre_dispatch)) goto out_folder;
-    if (!copy_state(&copy)) goto out_dispatch;
+    if (!copy_text(&copy.bind)) goto out_dispatch;
+    if (!copy_state(&copy)) goto out_bind;
     *copy_out = copy;
     return PARLOOM_OK;
 
+out_bind:
+    free((void *)(uintptr_t)copy.bind);
 out_dispatch:
     free((void *)(uintptr_t)copy.pre_dispatch);
 out_folder:
@@ -233,6 +244,7 @@ void loom_options_destroy(parloom_options *copy)
     free((void *)(uintptr_t)copy->backend_params);
     free((void *)(uintptr_t)copy->temp_folder);
     free((void *)(uintptr_t)copy->pre_dispatch);
+    free((void *)(uintptr_t)copy->bind);
     if (copy->worker_init_state_nbytes) free((void *)(uintptr_t)copy->worker_init_state);
     *copy = (parloom_options){ .struct_size = sizeof *copy };
 }

@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { WORD_MOST = 64, PRE_DISPATCH_MOST = 64, FRACTION_MOST = 6 };
+enum { WORD_MOST = 64, FRACTION_MOST = 6 };
 
 static bool is_digit(char c)
 {
@@ -100,7 +100,7 @@ parloom_status loom_options_parse_nbytes(const char *name, const char *text, siz
     bool is_number = take_decimal(&at, &whole, &fraction);
     int shift = is_number ? parse_unit(at) : -1;
     if (shift < 0 || (fraction > 0 && shift == 0))
-        return refuse(error, name, text, "expected a size such as 1048576, 64K, 1.5G or 2T, or \"never\"");
+        return refuse(error, name, text, "Invalid literal for size: give 1048576, 64K, 1.5G, 2T or \"never\"");
     if (whole > (SIZE_MAX >> shift) - 1) return refuse(error, name, text, "that many bytes do not fit this machine");
     uint64_t nbytes = (whole << shift) + (fraction << shift) / FRACTION_UNITS;
     if (nbytes == 0) return refuse(error, name, text, "0 has no meaning (1 stands for every size, \"never\" for none)");
@@ -137,59 +137,6 @@ parloom_status loom_options_parse_choice(const char *name, const char *text, con
         if (length >= sizeof words) length = sizeof words - 1;
     }
     return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "%.64s may be %s, not \"%.100s\"", name, words, text);
-}
-
-/* ------------------------------------------------------------------------ pre_dispatch */
-
-static const char *skip_blanks(const char *at)
-{
-    while (*at == ' ') at++;
-    return at;
-}
-
-/* A number or n_jobs; NULL where there is neither. */
-static const char *skip_operand(const char *at)
-{
-    uint64_t whole, fraction;
-    if (strncmp(at, "n_jobs", 6) == 0) return at + 6;
-    return take_decimal(&at, &whole, &fraction) ? at : NULL;
-}
-
-static const char *skip_operator(const char *at)
-{
-    if (!*at || !strchr("+-*/%", *at)) return NULL;
-    bool is_double = (*at == '*' || *at == '/') && at[1] == *at;
-    return at + (is_double ? 2 : 1);
-}
-
-/* Operands and operators take turns; brackets and signs do not change whose turn it is. */
-static bool is_expression(const char *at)
-{
-    int depth = 0;
-    bool wants_operand = true;
-    for (at = skip_blanks(at); *at; at = skip_blanks(at)) {
-        if (wants_operand && (*at == '(' || *at == '-' || *at == '+')) {
-            depth += *at == '(';
-            at++;
-            continue;
-        }
-        if (!wants_operand && *at == ')') {
-            if (--depth < 0) return false;
-            at++;
-            continue;
-        }
-        at = wants_operand ? skip_operand(at) : skip_operator(at);
-        if (!at) return false;
-        wants_operand = !wants_operand;
-    }
-    return !wants_operand && depth == 0;
-}
-
-parloom_status loom_options_parse_pre_dispatch(const char *name, const char *text, parloom_error *error)
-{
-    if (strcmp(text, "all") == 0) return PARLOOM_OK;
-    if (strlen(text) <= PRE_DISPATCH_MOST && is_expression(text)) return PARLOOM_OK;
-    return refuse(error, name, text, "expected \"all\", a number, or at most 64 characters such as \"2*n_jobs\"");
 }
 
 /* ---------------------------------------------------------------------- "did you mean" */

@@ -24,8 +24,6 @@ parloom_status loom_options_parse_seconds(const char *name, const char *text, do
                                           parloom_error *error);
 parloom_status loom_options_parse_choice(const char *name, const char *text, const struct loom_options_choice *choices,
                                          int *value_out, parloom_error *error);
-/* "all", or numbers and n_jobs with ( ) + - * / // % **, at most 64 characters: only checked, not computed. */
-parloom_status loom_options_parse_pre_dispatch(const char *name, const char *text, parloom_error *error);
 /* How many letters must be put in, taken out or changed to make b of a; 64 where one of them is longer than that. */
 int loom_options_parse_distance(const char *a, const char *b);
 

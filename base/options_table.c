@@ -5,12 +5,14 @@
  */
 #include "base/options_table.h"
 
+#include "base/expression.h"
 #include "base/options_parse.h"
+#include "base/placement.h"
 #include "base/status.h"
 
 #include <string.h>
 
-enum kind { INTEGER, INTEGER_NOT_ZERO, COUNT, NBYTES, TEXT, PRE_DISPATCH, SECONDS, CHOICE };
+enum kind { INTEGER, INTEGER_NOT_ZERO, COUNT, NBYTES, TEXT, PRE_DISPATCH, BIND, SECONDS, CHOICE };
 
 static const struct loom_options_choice PREFER[] = { { "processes", PARLOOM_PREFER_PROCESSES },
                                                      { "threads", PARLOOM_PREFER_THREADS },
@@ -25,6 +27,18 @@ static const struct loom_options_choice SCHEDULE[] = { { "static", PARLOOM_SCHED
 static const struct loom_options_choice ON_ERROR[] = { { "stop", PARLOOM_ON_ERROR_STOP },
                                                        { "go_on", PARLOOM_ON_ERROR_GO_ON },
                                                        { NULL, 0 } };
+static const struct loom_options_choice PROGRESS_STYLE[] = { { "lines", PARLOOM_PROGRESS_STYLE_LINES },
+                                                             { "bar", PARLOOM_PROGRESS_STYLE_BAR },
+                                                             { "json", PARLOOM_PROGRESS_STYLE_JSON },
+                                                             { NULL, 0 } };
+
+static const struct loom_options_choice MEMORY_POLICY[] = { { "first_touch", PARLOOM_MEMORY_FIRST_TOUCH },
+                                                            { "local", PARLOOM_MEMORY_LOCAL },
+                                                            { "interleave", PARLOOM_MEMORY_INTERLEAVE },
+                                                            { NULL, 0 } };
+static const struct loom_options_choice MODULES[] = { { "by_reference", PARLOOM_MODULES_BY_REFERENCE },
+                                                      { "by_value", PARLOOM_MODULES_BY_VALUE },
+                                                      { NULL, 0 } };
 
 #define AT(field) offsetof(parloom_options, field)
 
@@ -67,7 +81,7 @@ static const struct row {
       TEXT,
       AT(temp_folder),
       NULL },
-    { { "pre_dispatch", "text", "2*n_jobs", "all, a number, or an expression of n_jobs",
+    { { "pre_dispatch", "text", "2*n_jobs", "all, or 1 and more: a number or an expression of n_jobs",
         "tasks a stream takes ahead of its consumer" },
       PRE_DISPATCH,
       AT(pre_dispatch),
@@ -97,10 +111,38 @@ static const struct row {
       INTEGER,
       AT(verbose),
       NULL },
+    { { "progress_style", "choice", "bar on a terminal, else lines", "lines, bar, json", "how progress is shown" },
+      CHOICE,
+      AT(progress_style),
+      PROGRESS_STYLE },
     { { "inner_max_num_threads", "integer", "cores / n_jobs", "any; negative: the default, also below a scope",
         "OpenMP and BLAS threads inside a task" },
       INTEGER,
       AT(inner_max_num_threads),
+      NULL },
+    { { "fresh_worker_every", "integer", "never", "any; negative: never",
+        "a worker that has run so many tasks is replaced" },
+      INTEGER,
+      AT(fresh_worker_every),
+      NULL },
+    { { "check_globals", "integer", "0", "above 0: on; negative: off", "warn of globals that tasks leave changed" },
+      INTEGER,
+      AT(check_globals),
+      NULL },
+    { { "memory_policy", "choice", "first_touch", "first_touch, local, interleave",
+        "on which NUMA nodes shared memory lies" },
+      CHOICE,
+      AT(memory_policy),
+      MEMORY_POLICY },
+    { { "modules", "choice", "by_reference", "by_reference, by_value",
+        "how the code of libraries gets to worker processes" },
+      CHOICE,
+      AT(modules),
+      MODULES },
+    { { "bind", "text", "none", "none, core, numa, compact, spread or a set of CPUs: 0-3,8 or 0x10f",
+        "which CPUs each worker may use" },
+      BIND,
+      AT(bind),
       NULL },
 };
 enum { ROWS = (int)(sizeof TABLE / sizeof TABLE[0]) };
@@ -163,7 +205,11 @@ static parloom_status assign_text(const struct row *row, void *field, const char
                                   parloom_error *error)
 {
     if (row->kind == PRE_DISPATCH) {
-        parloom_status status = loom_options_parse_pre_dispatch(label, text, error);
+        parloom_status status = loom_expression_check(label, text, error);
+        if (status != PARLOOM_OK) return status;
+    }
+    if (row->kind == BIND) {
+        parloom_status status = loom_placement_check(text, NULL, error);
         if (status != PARLOOM_OK) return status;
     }
     if (!text[0]) return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "%s is empty (leave it out instead)", label);
@@ -187,6 +233,7 @@ parloom_status loom_options_table_assign(parloom_options *options, int index, co
         return assign_choice(row, field, label, text, error);
     case TEXT:
     case PRE_DISPATCH:
+    case BIND:
         return assign_text(row, field, label, text, error);
     case INTEGER:
     case INTEGER_NOT_ZERO:

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * topology.c - how many cores this process may use: the least of affinity, cgroup quota and PARLOOM_MAX_CPU_COUNT.
- * Threads: any. hwloc is opened when physical cores are first asked for, and never linked: it would cost every program
- * its start.
+ * Threads: any. Physical cores are counted by the machine of base/machine.h.
  */
 #include "base/topology.h"
 
 #include "base/atomics.h"
+#include "base/binding.h"
 #include "base/cgroup.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -19,15 +19,6 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-#ifdef PARLOOM_HAVE_HWLOC
-#define HAS_HWLOC 1
-#include <dlfcn.h>
-#include <hwloc.h>
-#include <pthread.h>
-#else
-#define HAS_HWLOC 0
-#endif
 
 enum { FIRST_CPUS = 1024, MOST_CPUS = 1 << 20 };
 #define QUOTA_AGE_NS UINT64_C(1000000000)
@@ -63,85 +54,19 @@ static int online_cpus(void)
     return cpus < 1 ? 1 : cpus > INT_MAX ? INT_MAX : (int)cpus;
 }
 
-/* ------------------------------------------------------------------------ physical cores */
-
-#if HAS_HWLOC
-
-/* Opened once and kept: a topology takes milliseconds to read, and cores do not come and go. */
-static struct {
-    hwloc_topology_t topology;
-    __typeof__(hwloc_get_type_depth) *get_type_depth;
-    __typeof__(hwloc_get_obj_by_depth) *get_obj_by_depth;
-    __typeof__(hwloc_bitmap_isset) *bitmap_isset;
-} cores;
-static pthread_once_t cores_once = PTHREAD_ONCE_INIT;
-
-static bool find_symbol(void *library, const char *name, void *pointer)
-{
-    void *symbol = dlsym(library, name);
-    *(void **)pointer = symbol; /* POSIX's way around ISO C, which keeps functions and objects apart */
-    return symbol != NULL;
-}
-
-static void load_cores(void)
-{
-    __typeof__(hwloc_topology_init) *init;
-    __typeof__(hwloc_topology_load) *load;
-    __typeof__(hwloc_topology_destroy) *destroy;
-    hwloc_topology_t topology;
-    void *library = dlopen("libhwloc.so.15", RTLD_NOW | RTLD_LOCAL);
-    if (!library) return;
-    if (!find_symbol(library, "hwloc_topology_init", &init) || !find_symbol(library, "hwloc_topology_load", &load) ||
-        !find_symbol(library, "hwloc_topology_destroy", &destroy) ||
-        !find_symbol(library, "hwloc_get_type_depth", &cores.get_type_depth) ||
-        !find_symbol(library, "hwloc_get_obj_by_depth", &cores.get_obj_by_depth) ||
-        !find_symbol(library, "hwloc_bitmap_isset", &cores.bitmap_isset) || init(&topology) != 0) {
-        dlclose(library);
-        return;
-    }
-    if (load(topology) == 0)
-        cores.topology = topology;
-    else
-        destroy(topology);
-}
-
-static bool core_is_in(hwloc_obj_t core, const struct mask *mask)
-{
-    for (int cpu = 0; cpu < mask->cpus; cpu++)
-        if (CPU_ISSET_S((size_t)cpu, mask->nbytes, mask->set) && cores.bitmap_isset(core->cpuset, (unsigned)cpu))
-            return true;
-    return false;
-}
-
 /* Cores of which at least one hardware thread is ours; 0: cannot tell. */
-static int count_cores(const struct mask *mask)
+static int count_cores(void)
 {
-    pthread_once(&cores_once, load_cores);
-    if (!cores.topology) return 0;
-    int depth = cores.get_type_depth(cores.topology, HWLOC_OBJ_CORE);
-    if (depth < 0) return 0;
-    int count = 0;
-    hwloc_obj_t core;
-    for (unsigned i = 0; (core = cores.get_obj_by_depth(cores.topology, depth, i)); i++)
-        count += core->cpuset && core_is_in(core, mask);
-    return count;
+    struct loom_cpuset ours;
+    const struct loom_machine *machine = loom_machine_here();
+    return machine && loom_binding_allowed(&ours) ? loom_machine_count_cores(machine, &ours) : 0;
 }
-
-#else
-
-static int count_cores(const struct mask *mask)
-{
-    (void)mask;
-    return 0;
-}
-
-#endif
 
 static int affinity_count(bool only_physical_cores)
 {
     struct mask mask;
     if (!mask_create(&mask)) return online_cpus();
-    int physical = only_physical_cores ? count_cores(&mask) : 0;
+    int physical = only_physical_cores ? count_cores() : 0;
     int count = physical > 0 ? physical : CPU_COUNT_S(mask.nbytes, mask.set);
     CPU_FREE(mask.set);
     return count;

@@ -14,7 +14,7 @@ export BENCHMARKS_COMMIT
 
 mkdir -p "$results"
 rm -f "$table"
-for question in dispatch start spill results; do
+for question in dispatch start spill results progress; do
     # One that fails costs its own rows only.
     "$folder/bench_$question" --csv "$results/$question.csv" --table "$table" "$@" ||
         echo "# $question: ended with status $?" >>"$table"

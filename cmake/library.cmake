@@ -11,7 +11,7 @@ endif()
 
 set(map "${PROJECT_SOURCE_DIR}/cmake/parloom.map")
 add_library(parloom SHARED ${objects})
-target_link_libraries(parloom PRIVATE OpenMP::OpenMP_C Threads::Threads)
+target_link_libraries(parloom PRIVATE OpenMP::OpenMP_C Threads::Threads m)
 # nodelete: workers, segments and the window belong to the process. A plugin that links parloom, closed and opened again,
 # finds them as they were.
 target_link_options(parloom PRIVATE LINKER:--version-script=${map} LINKER:-z,nodelete)

@@ -249,6 +249,13 @@ static bool is_staged(const struct loom_spill_range *range)
     return range->written && range->nbytes > 0 && range->shared != range->data;
 }
 
+bool loom_arguments_are_staged_outputs(const struct loom_arguments *arguments)
+{
+    for (size_t k = 0; k < arguments->n_all; k++)
+        if (is_staged(&arguments->ranges[k])) return true;
+    return false;
+}
+
 void loom_arguments_restore(const struct loom_arguments *arguments, size_t begin, size_t end)
 {
     for (size_t k = 0; k < arguments->n_all; k++) {

@@ -11,17 +11,20 @@
 #include "base/clock.h"
 #include "base/fpu.h"
 #include "base/interrupt.h"
+#include "base/memory_policy.h"
 #include "base/process.h"
 #include "base/status.h"
 #include "base/topology.h"
-#include "core/plan.h"
+#include "core/channel.h"
 #include "core/pool.h"
 #include "core/progress.h"
 #include "core/report.h"
 #include "core/scope.h"
+#include "core/state.h"
 
 #include "backends/inner_threads.h"
 #include "backends/shift.h"
+#include "shm/window.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +36,10 @@ struct call {
     struct loom_arguments arguments;
     struct loom_tally tally;
     struct loom_run run;
+    struct loom_state *state; /* or NULL */
+    struct loom_channels channels;
+    struct loom_records records;
+    struct loom_placement *placement; /* or NULL */
     struct loom_progress progress;
     uint64_t started_ns;
     double cpu_before;
@@ -40,16 +47,27 @@ struct call {
 
 /* The cores of the caller are divided among the workers: each task may fill its share with OpenMP and BLAS threads, or
  * with calls of its own. A call that the caller runs itself leaves all as it is. */
-static void freeze_cores(struct call *call)
+static void freeze_cores(const struct loom_plan *plan, struct loom_run *run)
 {
-    const struct loom_plan *plan = &call->plan;
     int most = plan->options.inner_max_num_threads;
-    call->run.cores = loom_shift_cores();
+    run->cores = loom_shift_cores();
     if (most <= 0 && plan->backend->memory == LOOM_MEMORY_SAME && plan->n_jobs == 1) return;
-    int all = call->run.cores > 0 ? call->run.cores : loom_topology_cpu_count(false);
+    int all = run->cores > 0 ? run->cores : loom_topology_cpu_count(false);
     int share = all / plan->n_jobs > 0 ? all / plan->n_jobs : 1;
-    call->run.cores = most > 0 ? most : share;
-    loom_inner_threads_choose(&call->run.inner, most, share);
+    if (run->placement != NULL && loom_placement_least(run->placement) < share)
+        share = loom_placement_least(run->placement);
+    if (share < 1) share = 1;
+    run->cores = most > 0 ? most : share;
+    loom_inner_threads_choose(&run->inner, most, share);
+}
+
+/* What cancels it, beside its deadline. */
+static void freeze_stops(const struct loom_plan *plan, struct loom_run *run)
+{
+    const struct loom_shift *around = loom_shift_current();
+    run->stop = plan->options.stop;
+    run->interrupt = loom_interrupt_stop();
+    if (around != NULL && around->is_stoppable) run->around = around;
 }
 
 static void before_retry(size_t begin, size_t end, void *state)
@@ -61,29 +79,33 @@ static void before_retry(size_t begin, size_t end, void *state)
 static void watch(size_t ended, const struct loom_tally_counts *counts, void *state)
 {
     struct call *call = state;
-    loom_progress_tell(&call->progress, ended, counts);
+    loom_progress_tell(&call->progress, loom_clock_ns(), ended, counts);
 }
 
-static void freeze_limits(struct call *call)
+void loom_call_freeze_plan(const struct loom_plan *plan, struct loom_run *run)
 {
-    const parloom_options *options = &call->plan.options;
-    struct loom_run *run = &call->run;
+    const parloom_options *options = &plan->options;
+    run->params = plan->params;
+    run->batch_size = options->batch_size;
+    run->is_static = options->schedule == PARLOOM_SCHEDULE_STATIC;
+    run->n_jobs = plan->n_jobs;
+    run->level = loom_shift_level();
+    run->parallel_level = loom_shift_parallel_level() + !plan->is_alone;
+    run->backend_name = plan->backend->name;
     run->retries = options->retries > 0 ? options->retries : 0;
+    run->checks_globals = options->check_globals > 0;
+    run->fresh_worker_every = options->fresh_worker_every > 0 ? (size_t)options->fresh_worker_every : 0;
     run->go_on = options->on_error == PARLOOM_ON_ERROR_GO_ON;
     run->task_timeout_ns = options->task_timeout > 0 ? loom_clock_of_seconds(options->task_timeout) : 0;
     run->deadline_ns = options->timeout > 0 ? loom_clock_deadline(options->timeout) : LOOM_NEVER_NS;
-    freeze_cores(call);
+    freeze_stops(plan, run);
+    freeze_cores(plan, run);
     run->fp_control = loom_fpu_read();
+    run->modules_by_value = options->modules == PARLOOM_MODULES_BY_VALUE;
     run->wants_cpu = options->report != NULL || options->progress != NULL;
     run->worker_init = options->worker_init;
     run->worker_init_state = options->worker_init_state;
     run->worker_init_state_nbytes = options->worker_init_state_nbytes;
-    if (loom_progress_is_wanted(&call->progress)) {
-        run->watch = watch;
-        run->watch_state = call;
-    }
-    run->before_retry = before_retry;
-    run->before_retry_state = call;
 }
 
 /* More workers than tasks would only be woken. */
@@ -94,34 +116,41 @@ static int useful_jobs(const struct call *call)
 
 static void freeze(struct call *call)
 {
-    const parloom_options *options = &call->plan.options;
     struct loom_run *run = &call->run;
+    run->placement = call->placement = loom_plan_placement(&call->plan, useful_jobs(call));
+    loom_call_freeze_plan(&call->plan, run);
     run->n = call->request->n;
     run->works = call->arguments.works;
     run->is_list = call->request->is_list;
     for (size_t i = 0; i < call->arguments.n_works; i++)
         if (run->works[i].n_arguments > run->most_arguments) run->most_arguments = run->works[i].n_arguments;
     run->is_range = call->request->is_range;
-    run->batch_size = options->batch_size;
     run->block_size = call->arguments.block_size;
-    run->params = call->plan.params;
-    run->is_static = options->schedule == PARLOOM_SCHEDULE_STATIC;
     run->n_jobs = useful_jobs(call);
-    run->level = loom_shift_level();
-    run->parallel_level = loom_shift_parallel_level() + !call->plan.is_alone;
-    run->backend_name = call->plan.backend->name;
     run->tally = &call->tally;
+    run->state = call->state;
+    if (loom_channels_freeze(&call->channels)) run->channels = &call->channels;
+    run->records = &call->records;
     if (loom_scope_inherit(&call->inherited)) run->scope = &call->inherited;
-    freeze_limits(call);
+    if (loom_progress_is_wanted(&call->progress)) {
+        run->watch = watch;
+        run->watch_state = call;
+    }
+    run->before_retry = before_retry;
+    run->before_retry_state = call;
+}
+
+/* What tasks inherit needs no capturing; those of a call made in a worker process are forked from it. */
+static parloom_status capture_state(struct call *call, parloom_error *error)
+{
+    if (call->plan.backend->memory != LOOM_MEMORY_SEPARATE || loom_window_is_attached()) return PARLOOM_OK;
+    return loom_state_capture(&call->state, error);
 }
 
 /* Before workers could take a first task. */
 static parloom_status look_for_stop(struct call *call, parloom_error *error)
 {
-    const struct loom_shift *around = loom_shift_current();
-    call->run.stop = call->plan.options.stop;
-    call->run.interrupt = loom_interrupt_stop();
-    if (around != NULL && around->is_stoppable) call->run.around = around;
+    freeze_stops(&call->plan, &call->run);
     if (!loom_shift_run_is_cancelled(&call->run)) return PARLOOM_OK;
     return loom_status_fail(error, PARLOOM_ERR_CANCELLED, 0, "the call was cancelled %s before it began",
                             loom_shift_run_canceller(&call->run));
@@ -136,8 +165,11 @@ static parloom_status prepare(struct call *call, parloom_error *error)
     parloom_status status = loom_tally_init(&call->tally, call->request->n, errors_room, error);
     if (status == PARLOOM_OK) status = look_for_stop(call, error);
     if (status != PARLOOM_OK) return status;
+    parloom_memory_policy before = loom_memory_policy_set(options->memory_policy);
     status = loom_arguments_stage(&call->arguments, call->request, options, (int)call->plan.backend->memory, block_size,
                                   error);
+    if (status == PARLOOM_OK) status = capture_state(call, error);
+    (void)loom_memory_policy_set(before);
     if (status == PARLOOM_OK) freeze(call);
     return status;
 }
@@ -161,7 +193,7 @@ static parloom_status run(struct call *call, parloom_error *error)
 {
     parloom_error failure;
     void *workers = call->plan.pool != NULL ? loom_pool_workers(call->plan.pool, call->plan.backend) : NULL;
-    parloom_status status = call->plan.backend->run(workers, &call->run, &failure);
+    parloom_status status = loom_backend_run(call->plan.backend, workers, &call->run, &failure);
     if (status != PARLOOM_OK) loom_report_refusal(&call->tally);
     parloom_status settled = loom_tally_settle(&call->tally, status == PARLOOM_OK ? &failure : NULL);
     if (status == PARLOOM_OK) status = settled;
@@ -170,6 +202,16 @@ static parloom_status run(struct call *call, parloom_error *error)
         return status;
     }
     return failed_task(call, error);
+}
+
+/* Of failed calls too. */
+static parloom_status merge(struct call *call, parloom_status status, parloom_error *error)
+{
+    if (call->run.channels == NULL) return status;
+    bool is_whole = loom_channels_merge(&call->channels, &call->records, &call->tally);
+    loom_records_release(&call->records);
+    if (is_whole || status != PARLOOM_OK) return status;
+    return loom_status_fail(error, PARLOOM_ERR_MEMORY, 0, "no memory for what the tasks recorded: some of it is lost");
 }
 
 static void report(struct call *call, size_t returned_nbytes)
@@ -192,7 +234,7 @@ static void report(struct call *call, size_t returned_nbytes)
 
 static bool wants_report(const parloom_options *options)
 {
-    return options->report != NULL || options->progress != NULL || options->verbose > 0;
+    return options->report != NULL || options->progress != NULL || loom_progress_is_shown(options);
 }
 
 static void begin_report(struct call *call)
@@ -201,7 +243,8 @@ static void begin_report(struct call *call)
     if (!wants_report(options)) return;
     call->started_ns = loom_clock_ns();
     call->cpu_before = loom_process_cpu_seconds();
-    loom_progress_begin(&call->progress, options, call->plan.backend->name, call->plan.n_jobs, call->request->n);
+    loom_progress_begin(&call->progress, options, call->plan.backend->name, call->plan.n_jobs, call->request->n,
+                        call->started_ns);
 }
 
 static void deliver_report(struct call *call, size_t returned_nbytes)
@@ -219,12 +262,15 @@ static parloom_status make_call(struct call *call, parloom_error *error)
     if (status == PARLOOM_OK) {
         status = run(call, error);
         returned_nbytes = loom_arguments_deliver(&call->arguments, &call->tally);
+        status = merge(call, status, error);
     } else {
         loom_report_refusal(&call->tally);
     }
     deliver_report(call, returned_nbytes);
     loom_arguments_release(&call->arguments);
+    loom_state_release(call->state);
     loom_tally_fini(&call->tally);
+    free(call->placement);
     return status;
 }
 

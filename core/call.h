@@ -4,10 +4,14 @@
 #define LOOM_CORE_CALL_H
 
 #include "core/arguments.h"
+#include "core/plan.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* What loops and streams freeze in the same way: who works, limits. placement is set before. */
+void loom_call_freeze_plan(const struct loom_plan *plan, struct loom_run *run);
 
 parloom_status loom_call_make(const struct loom_request *request, const parloom_options *options, parloom_error *error);
 

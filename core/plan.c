@@ -4,8 +4,8 @@
  *
  * Nesting     a call that its caller runs does not count: what its tasks start finds all as it was.
  * Backend     require wins over everything but a backend the call itself names against it (refused); then call, pool,
- *             scope, default, environment; then prefer; then processes. Nested: below a task threads, below that
- *             sequential, unless one was named.
+ *             scope, default, environment; then prefer; then processes, or one registered as default (which wins over
+ *             the environment too). Nested: below a task threads, below that sequential, unless one was named.
  * One job     runs in the caller, for debugging; not where isolation is required, where a limit or a retry needs a
  *             worker, or where "all cores" happen to be one.
  */
@@ -13,6 +13,8 @@
 
 #include "backends/shift.h"
 #include "base/atomics.h"
+#include "base/binding.h"
+#include "base/expression.h"
 #include "base/log.h"
 #include "base/options.h"
 #include "base/options_parse.h"
@@ -22,10 +24,11 @@
 #include "core/scope.h"
 #include "shm/segment.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_BLOCKS = 128, MOST_LEVELS = 10 };
+enum { MOST_BLOCKS = 128, MOST_LEVELS = 10, VERBOSE_CHOICES = 10 };
 
 static bool is_same_name(const char *a, const char *b)
 {
@@ -44,6 +47,12 @@ static int effective_jobs(int n_jobs)
     int cores = loom_shift_cores();
     if (n_jobs >= 0 || cores == 0) return loom_topology_effective_jobs(n_jobs);
     return cores + 1 + n_jobs > 1 ? cores + 1 + n_jobs : 1;
+}
+
+static bool is_as_required(const struct loom_backend *backend, parloom_require require)
+{
+    bool is_shared = backend->memory == LOOM_MEMORY_SAME;
+    return require == PARLOOM_REQUIRE_UNSET || is_shared == (require == PARLOOM_REQUIRE_SHAREDMEM);
 }
 
 /* ------------------------------------------------------------------- pools */
@@ -66,8 +75,7 @@ static bool gives_required(const parloom_pool *pool, const parloom_options *give
     parloom_require require = given->require;
     if (require == PARLOOM_REQUIRE_UNSET) require = loom_pool_options(pool)->require;
     if (require == PARLOOM_REQUIRE_UNSET) require = around;
-    bool is_shared = loom_pool_backend(pool)->memory == LOOM_MEMORY_SAME;
-    return require == PARLOOM_REQUIRE_UNSET || is_shared == (require == PARLOOM_REQUIRE_SHAREDMEM);
+    return is_as_required(loom_pool_backend(pool), require);
 }
 
 /* Its workers have run the pool's worker_init, or none. */
@@ -107,7 +115,7 @@ static parloom_status choose_pool(struct loom_plan *plan, const parloom_options 
 static const char *nested_default(void)
 {
     int level = loom_shift_parallel_level();
-    if (level == 0) return "processes";
+    if (level == 0) return loom_backend_default();
     return level == 1 ? "threads" : "sequential";
 }
 
@@ -145,21 +153,63 @@ static bool is_of_environment(const char *name)
     return loom_options_environment(&environment, &error) == PARLOOM_OK && environment->backend == name;
 }
 
-static parloom_status choose_backend(struct loom_plan *plan, const parloom_options *given, parloom_error *error)
+/* What the environment names is weaker than what the program registered as its default. */
+static const char *choose_name(const struct loom_plan *plan)
 {
     const char *name = plan->pool != NULL ? loom_pool_backend(plan->pool)->name : plan->options.backend;
+    bool is_top = loom_shift_level() == 0, has_default = strcmp(loom_backend_default(), "processes") != 0;
+    if (name == NULL || (is_top && has_default && is_of_environment(name))) return preferred(&plan->options);
+    return name;
+}
+
+static void replace(struct loom_plan *plan)
+{
     bool wants_shared = plan->options.require == PARLOOM_REQUIRE_SHAREDMEM;
-    bool wants_isolation = plan->options.require == PARLOOM_REQUIRE_ISOLATION;
-    parloom_status status = check_required(given, plan->options.require, error);
+    const struct loom_backend *fits = loom_backend_find(wants_shared ? "threads" : "processes");
+    char line[256];
+    (void)snprintf(line, sizeof line, "using the backend %s instead of %s, which %s", fits->name, plan->backend->name,
+                   wants_shared ? "does not share the caller's memory" : "does not keep crashes from the caller");
+    if (plan->options.verbose >= VERBOSE_CHOICES && plan->options.backend != NULL) loom_log_line(LOOM_LOG_INFO, line);
+    plan->backend = fits;
+}
+
+/* Those of a scope or the environment that mean nothing to it are as if they were not there. */
+static parloom_status ask(struct loom_plan *plan, const parloom_options *given, int *n_jobs, parloom_error *error)
+{
+    const char **params = &plan->options.backend_params;
+    parloom_status status = loom_backend_configure(&plan->backend, n_jobs, *params, error);
+    if (status != PARLOOM_ERR_INVALID || *params == NULL || given->backend_params != NULL) return status;
+    *params = NULL;
+    return loom_backend_configure(&plan->backend, n_jobs, NULL, error);
+}
+
+/* A registered backend says how many workers it has, or who does it instead. Pools have asked when they were opened. */
+static parloom_status configure(struct loom_plan *plan, const parloom_options *given, parloom_error *error)
+{
+    const struct loom_backend *before = plan->backend;
+    int asked = plan->options.n_jobs, n_jobs = asked != 0 ? loom_topology_effective_jobs(asked) : 0;
+    if (before->custom == NULL) return PARLOOM_OK;
+    parloom_status status = ask(plan, given, &n_jobs, error);
     if (status != PARLOOM_OK) return status;
-    if (name == NULL) name = preferred(&plan->options);
-    if (wants_shared && !shares_memory(name)) name = "threads";
-    if (wants_isolation && shares_memory(name)) name = "processes";
-    plan->backend = loom_backend_find(name);
-    if (plan->backend == NULL)
-        return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "%s \"%s\" is not known: there are %s",
-                                is_of_environment(name) ? "PARLOOM_BACKEND" : "backend", name, loom_backend_names());
-    if (plan->pool == NULL || plan->backend == loom_pool_backend(plan->pool)) return PARLOOM_OK;
+    if (plan->backend->custom != NULL) plan->n_jobs = asked == 1 ? 1 : n_jobs;
+    if (plan->backend == before) return PARLOOM_OK;
+    plan->options.backend_params = NULL; /* were for the one before */
+    if (is_as_required(plan->backend, plan->options.require)) return PARLOOM_OK;
+    return loom_status_fail(error, PARLOOM_ERR_INVALID, 0,
+                            "the backend \"%s\" gives the call to \"%s\", which does not give what require asks for",
+                            before->name, plan->backend->name);
+}
+
+static parloom_status choose_backend(struct loom_plan *plan, const parloom_options *given, parloom_error *error)
+{
+    const char *name = choose_name(plan);
+    parloom_status status =
+        loom_backend_get(&plan->backend, name, is_of_environment(name) ? "PARLOOM_BACKEND" : "backend", error);
+    if (status == PARLOOM_OK) status = check_required(given, plan->options.require, error);
+    if (status != PARLOOM_OK) return status;
+    if (!is_as_required(plan->backend, plan->options.require)) replace(plan);
+    if (plan->pool == NULL) return configure(plan, given, error);
+    if (plan->backend == loom_pool_backend(plan->pool)) return PARLOOM_OK;
     return loom_status_fail(error, PARLOOM_ERR_INVALID, 0,
                             "the pool's backend \"%s\" does not give what require asks for",
                             loom_pool_backend(plan->pool)->name);
@@ -170,7 +220,7 @@ static parloom_status read_params(struct loom_plan *plan, const parloom_options 
 {
     const char *params = plan->options.backend_params;
     if (params == NULL) return PARLOOM_OK;
-    if (plan->backend->takes_params != NULL && plan->backend->takes_params(params)) {
+    if (loom_backend_takes_params(plan->backend, params)) {
         plan->params = params;
         return PARLOOM_OK;
     }
@@ -185,13 +235,34 @@ static parloom_status check_folder(const parloom_options *options, parloom_error
     return options->temp_folder != NULL ? loom_segment_check_folder(options->temp_folder, error) : PARLOOM_OK;
 }
 
+/* What is inherited by a task may lie outside of where its worker sits: then it stays there. */
+static parloom_status check_bind(const parloom_options *options, const parloom_options *given, parloom_error *error)
+{
+    struct loom_cpuset allowed;
+    bool is_own = given->bind != NULL || loom_shift_level() == 0;
+    if (!is_own || !loom_placement_is_wanted(options->bind) || !loom_binding_allowed(&allowed)) return PARLOOM_OK;
+    return loom_placement_check(options->bind, &allowed, error);
+}
+
 /* -------------------------------------------------------------------- jobs */
 
 static bool needs_worker(const struct loom_plan *plan)
 {
     const parloom_options *options = &plan->options;
     return options->require == PARLOOM_REQUIRE_ISOLATION || options->task_timeout > 0 || options->timeout > 0 ||
-           options->retries > 0 || options->n_jobs < 0;
+           options->retries > 0 || options->n_jobs < 0 || options->fresh_worker_every > 0;
+}
+
+/* What a scope or the environment says of it is meant for calls that have workers. */
+static parloom_status check_fresh(struct loom_plan *plan, const parloom_options *given, parloom_error *error)
+{
+    if (plan->options.fresh_worker_every <= 0 || plan->backend->can_kill) return PARLOOM_OK;
+    plan->options.fresh_worker_every = 0;
+    if (given->fresh_worker_every <= 0) return PARLOOM_OK;
+    return loom_status_fail(error, PARLOOM_ERR_UNSUPPORTED, 0,
+                            "fresh_worker_every is %d, and the backend \"%s\" has no workers to replace: use processes "
+                            "or fork",
+                            given->fresh_worker_every, plan->backend->name);
 }
 
 /* As in joblib: said once, and done in the caller. The backend refuses what needs a worker. */
@@ -209,7 +280,8 @@ static bool cannot_nest(const struct loom_plan *plan)
 
 static parloom_status choose_jobs(struct loom_plan *plan, parloom_error *error)
 {
-    plan->n_jobs = plan->pool != NULL ? loom_pool_n_jobs(plan->pool) : effective_jobs(plan->options.n_jobs);
+    if (plan->pool != NULL) plan->n_jobs = loom_pool_n_jobs(plan->pool);
+    if (plan->n_jobs == 0) plan->n_jobs = effective_jobs(plan->options.n_jobs);
     if (plan->options.task_timeout > 0 && !plan->backend->can_kill)
         return loom_status_fail(error, PARLOOM_ERR_UNSUPPORTED, 0,
                                 "task_timeout is %g s, and the backend \"%s\" cannot end a task that runs: use "
@@ -248,6 +320,17 @@ static parloom_status check_depth(parloom_error *error)
                             level, most_levels());
 }
 
+/* The call's own must make sense whoever works. One from around it counts where there are workers to take tasks ahead:
+ * a call of one job below a scope of "n_jobs//4" is no mistake. */
+static parloom_status check_pre_dispatch(const struct loom_plan *plan, const parloom_options *given,
+                                         parloom_error *error)
+{
+    const char *text = plan->options.pre_dispatch;
+    bool is_ahead = given->pre_dispatch != NULL || plan->n_jobs > 1;
+    size_t tasks;
+    return text != NULL && is_ahead ? loom_expression_tasks(text, plan->n_jobs, &tasks, error) : PARLOOM_OK;
+}
+
 /* is_pool: for a pool to be opened, which does not run on the pool of a scope. */
 static parloom_status make(struct loom_plan *plan, const parloom_options *given, bool is_pool, parloom_error *error)
 {
@@ -261,7 +344,10 @@ static parloom_status make(struct loom_plan *plan, const parloom_options *given,
     if (status == PARLOOM_OK) status = choose_backend(plan, &options, error);
     if (status == PARLOOM_OK) status = read_params(plan, &options, error);
     if (status == PARLOOM_OK) status = check_folder(&plan->options, error);
+    if (status == PARLOOM_OK) status = check_fresh(plan, &options, error);
+    if (status == PARLOOM_OK) status = check_bind(&plan->options, &options, error);
     if (status == PARLOOM_OK) status = choose_jobs(plan, error);
+    if (status == PARLOOM_OK) status = check_pre_dispatch(plan, &options, error);
     return status;
 }
 
@@ -273,6 +359,12 @@ parloom_status loom_plan_make(struct loom_plan *plan, const parloom_options *giv
 parloom_status loom_plan_make_pool(struct loom_plan *plan, const parloom_options *given, parloom_error *error)
 {
     return make(plan, given, true, error);
+}
+
+struct loom_placement *loom_plan_placement(const struct loom_plan *plan, int n_jobs)
+{
+    bool is_caller = plan->backend->memory == LOOM_MEMORY_SAME && n_jobs == 1;
+    return is_caller ? NULL : loom_placement_make(plan->options.bind, n_jobs);
 }
 
 size_t loom_plan_block_size(size_t n, size_t batch_size)

@@ -25,6 +25,8 @@ struct loom_plan {
 parloom_status loom_plan_make(struct loom_plan *plan, const parloom_options *given, parloom_error *error);
 /* The same for a pool that is to be opened. */
 parloom_status loom_plan_make_pool(struct loom_plan *plan, const parloom_options *given, parloom_error *error);
+/* Where workers [0, n_jobs) sit; NULL: they are not bound, as the caller itself never is. Release with free(). */
+struct loom_placement *loom_plan_placement(const struct loom_plan *plan, int n_jobs);
 /* The tasks of one accumulator: depends on n and batch_size only, so that the bits do. */
 size_t loom_plan_block_size(size_t n, size_t batch_size);
 

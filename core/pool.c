@@ -10,6 +10,7 @@
 #include "base/options.h"
 #include "base/status.h"
 #include "core/plan.h"
+#include "core/state.h"
 #include "shm/segment.h"
 
 #include <pthread.h>
@@ -88,19 +89,19 @@ void loom_pool_leave(parloom_pool *pool, const parloom_options *options)
 
 static void close_workers(parloom_pool *pool)
 {
-    if (pool->workers != NULL) pool->backend->close(pool->workers, false);
-    if (pool->caller_workers != NULL) pool->caller->close(pool->caller_workers, false);
+    if (pool->workers != NULL) loom_backend_close(pool->backend, pool->workers, false);
+    if (pool->caller_workers != NULL) loom_backend_close(pool->caller, pool->caller_workers, false);
 }
 
 static parloom_status open_workers(parloom_pool *pool, const struct loom_plan *plan, parloom_error *error)
 {
-    parloom_status status = PARLOOM_OK;
+    parloom_status status;
     pool->backend = plan->chosen;
     pool->n_jobs = plan->n_jobs;
     if (plan->backend != plan->chosen) pool->caller = plan->backend;
-    if (pool->backend->open != NULL) status = pool->backend->open(&pool->workers, &pool->options, pool->n_jobs, error);
+    status = loom_backend_open(pool->backend, &pool->workers, &pool->options, pool->n_jobs, error);
     if (status == PARLOOM_OK && pool->caller != NULL)
-        status = pool->caller->open(&pool->caller_workers, &pool->options, pool->n_jobs, error);
+        status = loom_backend_open(pool->caller, &pool->caller_workers, &pool->options, pool->n_jobs, error);
     if (status != PARLOOM_OK) close_workers(pool);
     return status;
 }
@@ -161,5 +162,6 @@ void parloom_pool_close(parloom_pool *pool)
 void parloom_shutdown(bool kill)
 {
     loom_backend_shutdown(kill);
+    loom_state_forget();
     loom_segment_trim();
 }

@@ -47,7 +47,7 @@ void loom_report_make(parloom_report *report, const struct loom_report_facts *fa
     (void)snprintf(report->spilled_to, sizeof report->spilled_to, "%s", facts->place);
 }
 
-static void copy_report(parloom_report *to, const parloom_report *from)
+void loom_report_copy(parloom_report *to, const parloom_report *from)
 {
     size_t room = to->struct_size;
     memcpy(to, from, room < sizeof *from ? room : sizeof *from);
@@ -59,7 +59,7 @@ void loom_report_write(const parloom_options *options, const struct loom_report_
     parloom_report report;
     if (options->report == NULL) return;
     loom_report_make(&report, facts);
-    copy_report(options->report, &report);
+    loom_report_copy(options->report, &report);
 }
 
 static void fill_statuses(parloom_status *statuses, const struct loom_tally *tally)
@@ -124,7 +124,7 @@ void loom_report_refused(const parloom_options *options, size_t n)
     memset(&report, 0, sizeof report);
     report.tasks = report.cancelled = n;
     report.backend = "";
-    copy_report(options->report, &report);
+    loom_report_copy(options->report, &report);
 }
 
 /* A backend that ran anything has noted what it did not finish; one that ran nothing has noted nothing. */

@@ -21,6 +21,8 @@ struct loom_report_facts {
 /* ended: all that are over, as far as known; what is not noted as something else among them ended OK. */
 void loom_report_count(parloom_report *report, size_t ended, const struct loom_tally_counts *counts);
 void loom_report_make(parloom_report *report, const struct loom_report_facts *facts);
+/* As much of a report as its owner has room for. */
+void loom_report_copy(parloom_report *to, const parloom_report *from);
 void loom_report_write(const parloom_options *options, const struct loom_report_facts *facts);
 /* statuses and errors from a settled tally. */
 void loom_report_statuses(const parloom_options *options, const struct loom_tally *tally);

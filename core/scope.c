@@ -12,7 +12,9 @@
 #include "core/scope.h"
 
 #include "backends/shift.h"
+#include "base/expression.h"
 #include "base/memory.h"
+#include "base/memory_policy.h"
 #include "base/options.h"
 #include "base/status.h"
 #include "base/topology.h"
@@ -52,13 +54,22 @@ static struct scope *current(void)
 
 static parloom_status check(const parloom_options *options, parloom_error *error)
 {
-    if (options->backend != NULL && loom_backend_find(options->backend) == NULL)
-        return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "backend \"%s\" is not known: there are %s",
-                                options->backend, loom_backend_names());
+    const struct loom_backend *backend;
+    parloom_status status =
+        options->backend != NULL ? loom_backend_get(&backend, options->backend, "backend", error) : PARLOOM_OK;
+    if (status != PARLOOM_OK) return status;
     if (options->statuses != NULL || options->errors != NULL || options->report != NULL)
         return loom_status_fail(error, PARLOOM_ERR_INVALID, 0,
                                 "statuses, errors and report belong to a call or a pool, not to a scope");
     return PARLOOM_OK;
+}
+
+/* Where the scope itself says of how many workers; otherwise calls do, and then they check. */
+static parloom_status check_pre_dispatch(const parloom_options *options, parloom_error *error)
+{
+    size_t tasks;
+    if (options->pre_dispatch == NULL || options->n_jobs == 0) return PARLOOM_OK;
+    return loom_expression_tasks(options->pre_dispatch, loom_topology_effective_jobs(options->n_jobs), &tasks, error);
 }
 
 static parloom_status make(const parloom_options *given, const struct scope *outer, struct scope **scope_out,
@@ -67,6 +78,7 @@ static parloom_status make(const parloom_options *given, const struct scope *out
     parloom_options options;
     parloom_status status = loom_options_read(given, &options, error);
     if (status == PARLOOM_OK) status = check(&options, error);
+    if (status == PARLOOM_OK) status = check_pre_dispatch(&options, error);
     if (status != PARLOOM_OK) return status;
     if (outer != NULL) loom_options_fill_unset(&options, &outer->options);
     struct scope *scope = loom_memory_zeroed(1, sizeof *scope);
@@ -155,6 +167,18 @@ parloom_status loom_scope_fill(parloom_options *options, parloom_error *error)
     options->backend = asked.backend;
     options->backend_params = asked.backend_params;
     return status;
+}
+
+static parloom_memory_policy memory_policy(void)
+{
+    parloom_options options = { .struct_size = sizeof options };
+    (void)loom_scope_fill(&options, NULL); /* what the environment has wrong is told by calls */
+    return options.memory_policy;
+}
+
+__attribute__((constructor)) static void tell_who_knows(void)
+{
+    loom_memory_policy_set_asker(memory_policy);
 }
 
 bool loom_scope_inherit(parloom_options *options)

@@ -10,6 +10,7 @@
 
 #include "base/atomics.h"
 #include "base/memory.h"
+#include "base/memory_policy.h"
 #include "base/status.h"
 #include "shm/arena_pages.h"
 #include "shm/window.h"
@@ -100,10 +101,21 @@ static bool enter_part(struct loom_arena *arena, struct loom_arena_part *part)
     return true;
 }
 
+/* Of a segment for one block; those that many blocks share are as the kernel has them. */
+static parloom_memory_policy policy_of_block(const struct loom_arena *arena)
+{
+    parloom_memory_policy policy = loom_memory_policy_now();
+    bool is_public = loom_load_acquire(&public_arena) == arena; /* pairs with loom_arena_public */
+    return policy == PARLOOM_MEMORY_UNSET && is_public ? loom_memory_policy_around() : policy;
+}
+
 static struct loom_arena_part *make_part(struct loom_arena *arena, size_t nbytes, bool has_pages, parloom_error *error)
 {
     struct loom_segment *segment = NULL;
-    if (loom_segment_create(nbytes, arena->access, arena->folder, &segment, error)) return NULL;
+    parloom_memory_policy before = loom_memory_policy_set(has_pages ? PARLOOM_MEMORY_UNSET : policy_of_block(arena));
+    parloom_status status = loom_segment_create(nbytes, arena->access, arena->folder, &segment, error);
+    (void)loom_memory_policy_set(before);
+    if (status != PARLOOM_OK) return NULL;
     struct loom_arena_part *part =
         loom_arena_part_create(segment, has_pages ? (uint32_t)(nbytes / LOOM_ARENA_PAGE) : 0);
     if (part && enter_part(arena, part)) return part;

@@ -27,7 +27,9 @@
 #include <stdint.h>
 
 enum {
-    LOOM_BOARD_SLOTS = 4,        /* calls that may overlap on one crew */
+    LOOM_BOARD_SLOTS = 4, /* calls that may overlap on one crew */
+    LOOM_BOARD_BELTS = 8, /* streams that may be open on one crew */
+    LOOM_BOARD_BELLS = LOOM_BOARD_SLOTS + LOOM_BOARD_BELTS,
     LOOM_BOARD_LOG_BYTES = 4096, /* of one desk: failures and what was not started */
     LOOM_BOARD_CRASH_BYTES = 1024,
     LOOM_BOARD_INLINE_TICKETS = 1 << 16, /* bitmaps of that many tickets are part of the board */
@@ -83,7 +85,14 @@ struct loom_desk_shared {
     alignas(LOOM_BOARD_LINE) unsigned char log[LOOM_BOARD_LOG_BYTES];
 };
 
-enum loom_seat_state { LOOM_SEAT_STARTING = 0, LOOM_SEAT_READY = 1, LOOM_SEAT_INIT_FAILED = 2, LOOM_SEAT_UNFIT = 3 };
+enum loom_seat_state {
+    LOOM_SEAT_STARTING = 0,
+    LOOM_SEAT_READY = 1,
+    LOOM_SEAT_INIT_FAILED = 2,
+    LOOM_SEAT_UNFIT = 3,
+    LOOM_SEAT_APPLYING = 4, /* message: the state whose apply function runs */
+    LOOM_SEAT_RETIRED = 5   /* it has run as many tasks as it may: its end is no loss */
+};
 
 /*
  * One worker for its life. Layout version 1. All written by the worker, read by the program; crash holds a
@@ -94,7 +103,8 @@ struct loom_seat_shared {
     _Atomic int32_t code;                            /* of worker_init, or a parloom_status when unfit */
     _Atomic uint64_t cpu_ns;                         /* used so far, written when it leaves a call */
     _Atomic uint32_t exited;                         /* 1 + the code of exit(3), written by it: where wait is lost */
-    char message[256];                               /* why it is unfit */
+    _Atomic uint32_t visit; /* 1 + the belt it works at, 0: none; full: Dekker with board.belts */
+    char message[256];      /* why it is unfit */
     alignas(LOOM_BOARD_LINE) unsigned char crash[LOOM_BOARD_CRASH_BYTES];
 };
 
@@ -103,6 +113,7 @@ struct loom_seat_shared {
  *  bell       program, + 1 for each opening  workers    full: Dekker with sleepers
  *  sleepers   workers                        program    full
  *  may_spin   program                        workers    relaxed: a hint
+ *  belts      program: address, 0 to close   workers    full: the belt before it; Dekker with seat.visit
  *  others     program, before a worker runs  all        set once
  */
 struct loom_board_shared {
@@ -114,6 +125,7 @@ struct loom_board_shared {
     alignas(LOOM_BOARD_LINE) _Atomic uint32_t bell;
     _Atomic uint32_t may_spin;
     alignas(LOOM_BOARD_LINE) _Atomic uint32_t sleepers;
+    alignas(LOOM_BOARD_LINE) _Atomic uint64_t belts[LOOM_BOARD_BELTS]; /* struct loom_belt_shared (shm/belt.h) */
     struct loom_slot_shared slots[LOOM_BOARD_SLOTS];
     /* then, for each seat: struct loom_seat_shared, a struct loom_desk_shared and a bitmap for each slot */
 };

@@ -3,7 +3,8 @@
  * memfd.c - a file in memory that has no name.
  *
  * MFD_NOEXEC_SEAL comes first because systems with vm.memfd_noexec=2 refuse files without it, and kernels before 6.3
- * do not know it. The segments stay unsealed otherwise: seals against writing also forbid punching holes.
+ * do not know it. Segments stay unsealed, since seals against writing also forbid punching holes; but for
+ * those of code (segment_code.c).
  */
 #include "shm/memfd.h"
 
@@ -22,7 +23,7 @@ int loom_memfd_open(const char *label)
 {
     if (loom_fault_hit(LOOM_FAULT_OPEN)) return -1;
     int fd = memfd_create(label, MFD_CLOEXEC | MFD_NOEXEC_SEAL);
-    if (fd < 0 && errno == EINVAL) fd = memfd_create(label, MFD_CLOEXEC);
+    if (fd < 0 && errno == EINVAL) fd = memfd_create(label, MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0) return -1;
     fd = loom_file_move_up(fd);
     if (fd >= 0) (void)fchmod(fd, 0600); /* it is born with 0777; who may open it through /proc is checked by mode */

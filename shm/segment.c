@@ -11,6 +11,7 @@
 #include "shm/segment.h"
 
 #include "base/memory.h"
+#include "base/memory_policy.h"
 #include "base/status.h"
 #include "shm/segment_record.h"
 #include "shm/window.h"
@@ -182,6 +183,7 @@ static struct loom_segment_record *make_record(enum loom_segment_access access, 
         return NULL;
     }
     record->segment.access = access;
+    record->policy = loom_memory_policy_now();
     record->segment.fd = record->segment.worker_fd = -1;
     record->segment.internal = record;
     record->private_fd = -1;
@@ -239,7 +241,7 @@ static parloom_status create(const void *data, size_t nbytes, size_t lead, enum 
 static parloom_status check(size_t nbytes, enum loom_segment_access access, parloom_error *error)
 {
     loom_segment_watch_forks();
-    if (nbytes > 0 && (access == LOOM_SEGMENT_READ || access == LOOM_SEGMENT_WRITE)) return PARLOOM_OK;
+    if (nbytes > 0 && access >= LOOM_SEGMENT_READ && access <= LOOM_SEGMENT_FILE) return PARLOOM_OK;
     return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "a segment needs at least one byte and an access");
 }
 
@@ -257,7 +259,8 @@ parloom_status loom_segment_create_copy(const void *data, size_t nbytes, size_t 
     if (status) return status;
     const struct loom_segment_folder place = loom_segment_place_look(folder);
     loom_segment_lock();
-    struct loom_segment_record *warm = loom_segment_warm_take((uint64_t)nbytes + lead, access, &place);
+    struct loom_segment_record *warm =
+        loom_segment_warm_take((uint64_t)nbytes + lead, access, &place, loom_memory_policy_now());
     loom_segment_unlock();
     if (!warm) return create(data, nbytes, lead, access, folder, segment_out, error);
     memcpy(warm->segment.address + lead, data, nbytes);

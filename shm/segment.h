@@ -21,8 +21,12 @@ extern "C" {
 #endif
 
 enum loom_segment_access {
-    LOOM_SEGMENT_READ = 1, /* workers map it PROT_READ, or MAP_PRIVATE for mmap_mode c */
-    LOOM_SEGMENT_WRITE = 2 /* workers map it read-write */
+    LOOM_SEGMENT_READ = 1,  /* workers map it PROT_READ, or MAP_PRIVATE for mmap_mode c */
+    LOOM_SEGMENT_WRITE = 2, /* workers map it read-write */
+    /* Sealed when it was filled, a memfd always (the folder is its label): nobody writes to it any more, the program
+     * neither. */
+    LOOM_SEGMENT_CODE = 3, /* mapped to be read and executed */
+    LOOM_SEGMENT_FILE = 4  /* the bytes of a library, mapped to be read */
 };
 
 struct loom_segment {
@@ -42,7 +46,7 @@ struct loom_segment {
 /* Whether segments can be made in that folder, as far as a look tells. INVALID: it is no folder. */
 parloom_status loom_segment_check_folder(const char *folder, parloom_error *error);
 /* Reserved and zero-filled; what is kept warm gives way where room lacks. folder NULL: the usual order. SPACE LIMIT IO
- * MEMORY INVALID (folder is no folder). */
+ * MEMORY INVALID (folder is no folder), UNSUPPORTED (CODE: the system forbids to execute it). */
 parloom_status loom_segment_create(size_t nbytes, enum loom_segment_access access, const char *folder,
                                    struct loom_segment **segment_out, parloom_error *error);
 /* The same, but its bytes are those of data (copied by the fastest way the place allows) lead bytes behind its start,
@@ -72,6 +76,8 @@ void loom_segment_set_listener(const struct loom_segment_listener *listener);
 
 /* ---- in a worker (window attached) */
 
+/* A descriptor of the segment that holds the address, as workers get it, for the caller to close; -1 and errno. */
+int loom_segment_descriptor(const void *address);
 const void *loom_segment_epoch_word(void); /* the epoch, an _Atomic uint64_t, for one acquire load a task; or NULL */
 uint64_t loom_segment_epoch(void);
 uint64_t loom_segment_synced_epoch(void); /* up to which this process has mapped */

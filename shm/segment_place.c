@@ -9,6 +9,7 @@
  */
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/memory_policy.h"
 #include "base/process.h"
 #include "base/room.h"
 #include "base/status.h"
@@ -101,6 +102,7 @@ static bool map_and_fill(struct attempt *attempt, const char *place)
     struct loom_segment *segment = &record->segment;
     parloom_error error;
     error.message[0] = '\0';
+    bool is_forbidden = false;
     int failed = map_somewhere(record, &error);
     if (failed == EADDRNOTAVAIL) return refuse(attempt, PARLOOM_ERR_LIMIT, 0, place, "%.200s", error.message);
     if (failed)
@@ -112,8 +114,12 @@ static bool map_and_fill(struct attempt *attempt, const char *place)
                                             .nbytes = attempt->nbytes,
                                             .lead = attempt->lead,
                                             .is_in_memory = record->is_in_memory };
+    if (record->is_in_memory) loom_memory_policy_apply(segment->address, segment->nbytes, record->policy);
     failed = loom_segment_copy_fill(&fill);
-    if (!failed && segment->access == LOOM_SEGMENT_READ) {
+    if (!failed && loom_segment_is_sealed(segment->access)) {
+        failed = loom_segment_code_seal(record);
+        is_forbidden = failed == EPERM || failed == EACCES;
+    } else if (!failed && segment->access == LOOM_SEGMENT_READ) {
         segment->worker_fd = loom_file_reopen_read_only(segment->fd);
         failed = segment->worker_fd < 0 ? errno : 0;
     } else {
@@ -121,6 +127,9 @@ static bool map_and_fill(struct attempt *attempt, const char *place)
     }
     if (!failed) return true;
     unmap(record);
+    if (is_forbidden)
+        return refuse(attempt, PARLOOM_ERR_UNSUPPORTED, failed, place,
+                      "the system forbids to map shared memory for execution: %s", strerrorname_np(failed));
     return refuse_errno(attempt, place, failed);
 }
 
@@ -151,9 +160,9 @@ static bool try_folder(struct attempt *attempt, const char *folder)
     return try_file(attempt, folder, fd);
 }
 
-static bool try_memfd(struct attempt *attempt)
+static bool try_memfd(struct attempt *attempt, const char *label)
 {
-    int fd = loom_memfd_open("parloom");
+    int fd = loom_memfd_open(label);
     if (fd < 0) return refuse_errno(attempt, "memfd", errno);
     return try_file(attempt, "memfd", fd);
 }
@@ -186,7 +195,7 @@ static bool try_usual_places(struct attempt *attempt)
 {
     attempt->go_on = true;
     if (is_folder("/dev/shm") && try_folder(attempt, "/dev/shm")) return true;
-    if (attempt->go_on && try_memfd(attempt)) return true;
+    if (attempt->go_on && try_memfd(attempt, "parloom")) return true;
     return attempt->go_on && try_folder(attempt, loom_file_system_folder());
 }
 
@@ -194,8 +203,9 @@ static parloom_status report(const struct attempt *attempt, parloom_error *error
 {
     const char *advice =
         attempt->status == PARLOOM_ERR_LIMIT ? "raise the limit (ulimit -n, ulimit -f), or use fewer and smaller arrays"
-        : attempt->status == PARLOOM_ERR_MEMORY
-            ? "raise the limit of address space (ulimit -v) or vm.max_map_count"
+        : attempt->status == PARLOOM_ERR_MEMORY ? "raise the limit of address space (ulimit -v) or vm.max_map_count"
+        : attempt->status == PARLOOM_ERR_UNSUPPORTED
+            ? "run on threads, or build the code into a library"
             : "set temp_folder or PARLOOM_TEMP_FOLDER to a folder with room, raise max_nbytes, or give "
               "the container a larger --shm-size";
     return loom_status_fail(error, attempt->status, attempt->sys_errno,
@@ -213,6 +223,8 @@ parloom_status loom_segment_place_fill(struct loom_segment_record *record, const
     if (room > loom_window_nbytes() / 2)
         return loom_status_fail(error, PARLOOM_ERR_LIMIT, 0, "%zu bytes are more than shared memory can ever hold here",
                                 nbytes);
+    if (loom_segment_is_sealed(record->segment.access)) /* /dev/shm may be mounted noexec, a memfd is on no mount */
+        return try_memfd(&attempt, record->folder.path) ? PARLOOM_OK : report(&attempt, error);
     if (record->folder.path) {
         parloom_status status = loom_segment_check_folder(record->folder.path, error);
         if (status != PARLOOM_OK) return status;

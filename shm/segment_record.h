@@ -4,6 +4,7 @@
  *
  * segment.c        the registry: slots, index of addresses, listener
  * segment_place.c  which folder or memfd, and the message when none has room
+ * segment_code.c   sealing code and libraries
  * segment_copy.c   reserving and filling, 2 MiB at a time
  * segment_warm.c   which released segments are kept
  * segment_table.c  the table workers read, and what a worker maps by it
@@ -30,11 +31,12 @@ struct loom_segment_record {
     struct loom_segment segment;       /* segment.internal points back here */
     uint64_t file_nbytes;              /* reserved: whole pages */
     struct loom_segment_folder folder; /* the path is its own */
-    uint32_t fork_count; /* of the process that made it: a child of fork must not free the parent's bytes */
-    bool is_attached;    /* in a worker: the program's segment */
-    bool is_kept;        /* released, and warm */
-    bool is_in_memory;   /* tmpfs or memfd */
-    int private_fd;      /* in a worker, for private maps; -1: not asked for yet */
+    uint32_t fork_count;          /* of the process that made it: a child of fork must not free the parent's bytes */
+    bool is_attached;             /* in a worker: the program's segment */
+    bool is_kept;                 /* released, and warm */
+    bool is_in_memory;            /* tmpfs or memfd */
+    parloom_memory_policy policy; /* that its pages were reserved by */
+    int private_fd;               /* in a worker, for private maps; -1: not asked for yet */
     struct loom_segment_record *older, *newer; /* while kept */
 };
 
@@ -67,6 +69,16 @@ struct loom_segment_folder loom_segment_place_look(const char *path);
 parloom_status loom_segment_place_fill(struct loom_segment_record *record, const void *data, size_t nbytes, size_t lead,
                                        parloom_error *error);
 
+/* ---- segment_code.c */
+
+static inline bool loom_segment_is_sealed(enum loom_segment_access access)
+{
+    return access == LOOM_SEGMENT_CODE || access == LOOM_SEGMENT_FILE;
+}
+int loom_segment_code_protection(enum loom_segment_access access); /* of those */
+/* Filled: from now on nobody can write to it. Gives it its worker_fd. 0 or an errno. */
+int loom_segment_code_seal(struct loom_segment_record *record);
+
 /* ---- segment_copy.c */
 
 struct loom_segment_fill {
@@ -91,7 +103,8 @@ uint64_t loom_segment_copy_huge_blocks(void);
 bool loom_segment_warm_keep(struct loom_segment_record *record, struct loom_segment_record **dropped_out);
 /* One that fits, no longer kept; NULL. */
 struct loom_segment_record *loom_segment_warm_take(uint64_t nbytes, enum loom_segment_access access,
-                                                   const struct loom_segment_folder *folder);
+                                                   const struct loom_segment_folder *folder,
+                                                   parloom_memory_policy policy);
 /* All that is kept, withdrawn, as such a list. */
 struct loom_segment_record *loom_segment_warm_drain(void);
 

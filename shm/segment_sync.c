@@ -15,6 +15,7 @@
 #include "shm/window.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -50,7 +51,7 @@ uint64_t loom_segment_synced_epoch(void)
 static bool is_sane(const struct loom_segment_table_entry *entry)
 {
     uint64_t window = loom_window_nbytes();
-    return (entry->access == LOOM_SEGMENT_READ || entry->access == LOOM_SEGMENT_WRITE) &&
+    return entry->access >= LOOM_SEGMENT_READ && entry->access <= LOOM_SEGMENT_FILE &&
            entry->offset % LOOM_WINDOW_BLOCK == 0 && entry->nbytes % LOOM_WINDOW_BLOCK == 0 && entry->nbytes > 0 &&
            entry->offset >= LOOM_WINDOW_BLOCK && entry->offset <= window && entry->nbytes <= window - entry->offset;
 }
@@ -89,7 +90,9 @@ static int map_slot(uint32_t id, const struct loom_segment_table_entry *entry, i
     struct loom_segment_record *record = describe(id, entry);
     if (!record) return ENOMEM;
     struct loom_segment *segment = &record->segment;
-    int protection = segment->access == LOOM_SEGMENT_READ ? PROT_READ : PROT_READ | PROT_WRITE;
+    int protection = segment->access == LOOM_SEGMENT_READ      ? PROT_READ
+                     : loom_segment_is_sealed(segment->access) ? loom_segment_code_protection(segment->access)
+                                                               : PROT_READ | PROT_WRITE;
     int failed = loom_window_map((uint64_t)(uintptr_t)segment->address, segment->nbytes, protection, fd);
     if (failed) goto out_free;
     (void)madvise(segment->address, segment->nbytes, MADV_DONTDUMP);
@@ -196,6 +199,14 @@ static int private_fd(struct loom_segment_record *record)
     if (failed) record->private_fd = -1;
     if (record->private_fd < 0) errno = failed ? failed : ESTALE;
     return record->private_fd;
+}
+
+int loom_segment_descriptor(const void *address)
+{
+    struct loom_segment_record *record = loom_segment_index_find(address);
+    errno = EFAULT;
+    int fd = record ? private_fd(record) : -1;
+    return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
 }
 
 static size_t in_page(const void *address)

@@ -82,13 +82,14 @@ static bool is_same_folder(const struct loom_segment_folder *a, const struct loo
 }
 
 struct loom_segment_record *loom_segment_warm_take(uint64_t nbytes, enum loom_segment_access access,
-                                                   const struct loom_segment_folder *folder)
+                                                   const struct loom_segment_folder *folder,
+                                                   parloom_memory_policy policy)
 {
     struct loom_segment_record *best = NULL;
     for (struct loom_segment_record *record = newest; record; record = record->older) {
         if (record->segment.access != access || record->fork_count != loom_window_fork_count()) continue;
         if (record->file_nbytes < nbytes || record->file_nbytes / 2 > nbytes) continue;
-        if (!is_same_folder(&record->folder, folder)) continue;
+        if (!is_same_folder(&record->folder, folder) || record->policy != policy) continue;
         if (!best || record->file_nbytes < best->file_nbytes) best = record;
     }
     if (best) unlink_record(best);

@@ -128,6 +128,11 @@ int loom_window_map(uint64_t address, size_t nbytes, int protection, int fd)
     return map_raw(address, nbytes, protection, MAP_FIXED_NOREPLACE, fd);
 }
 
+int loom_window_map_over(uint64_t address, size_t nbytes, int protection, int fd)
+{
+    return map_raw(address, nbytes, protection, MAP_FIXED, fd);
+}
+
 /* ------------------------------------------------------------------- header */
 
 static void write_header(const struct place *place)

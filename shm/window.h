@@ -50,6 +50,8 @@ void loom_window_give(uint64_t address, size_t nbytes);
 /* Maps the file from its start, shared, where nothing is mapped yet. 0 or an errno; EEXIST: something foreign is there.
  */
 int loom_window_map(uint64_t address, size_t nbytes, int protection, int fd);
+/* The same over what is mapped there already. */
+int loom_window_map_over(uint64_t address, size_t nbytes, int protection, int fd);
 bool loom_window_is_attached(void);
 void *loom_window_table(void);            /* LOOM_WINDOW_TABLE_OFFSET behind the base; read-only when attached */
 uint32_t loom_window_header_serial(void); /* changes when this process gets another header: it is empty then */

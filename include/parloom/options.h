@@ -57,6 +57,32 @@ typedef enum parloom_schedule {
                                batches */
 } parloom_schedule;
 
+/* How what verbose asks for is shown. Named, it is shown also at verbose 0, of calls that are made in no task. */
+typedef enum parloom_progress_style {
+    PARLOOM_PROGRESS_STYLE_UNSET, /* a bar where there can be one, else lines */
+    PARLOOM_PROGRESS_STYLE_LINES, /* joblib's */
+    PARLOOM_PROGRESS_STYLE_BAR,   /* on stderr: a terminal, no log sink set, verbose below 50; elsewhere lines */
+    PARLOOM_PROGRESS_STYLE_JSON   /* an object a line */
+} parloom_progress_style;
+/* On which NUMA nodes the pages of shared memory lie: of spilled data, and of parloom_alloc blocks of 1 MiB and more.
+ */
+typedef enum parloom_memory_policy {
+    PARLOOM_MEMORY_UNSET,       /* first_touch */
+    PARLOOM_MEMORY_FIRST_TOUCH, /* as the kernel decides when the program reserves them: usually where it runs; numactl
+                                   and set_mempolicy count */
+    PARLOOM_MEMORY_LOCAL,       /* on the node of the thread that makes the call or allocates, whatever numactl says */
+    PARLOOM_MEMORY_INTERLEAVE   /* in turns on all nodes the program may use */
+} parloom_memory_policy;
+
+/* How the code of tasks gets to worker processes, which have no copy of it yet. */
+typedef enum parloom_modules {
+    PARLOOM_MODULES_UNSET,        /* by reference */
+    PARLOOM_MODULES_BY_REFERENCE, /* workers open the file of the library again; one that was replaced or deleted
+                                     meanwhile is refused */
+    PARLOOM_MODULES_BY_VALUE /* the bytes of the library travel, as they were when a call first named it so: a plugin
+                                that was rebuilt or deleted since still runs as it was */
+} parloom_modules;
+
 #define PARLOOM_NEVER SIZE_MAX /* for max_nbytes: spill nothing */
 
 typedef struct parloom_pool parloom_pool; /* pool.h */
@@ -174,7 +200,8 @@ typedef struct parloom_options {
 
     /* ---- how work is handed out */
 
-    /* For streams, which come with a later release: tasks taken ahead of the consumer: "all", "16", "2*n_jobs". */
+    /* For streams: calls taken ahead of the consumer: "all", "16", "2*n_jobs"; numbers, n_jobs, ( ), + - * / // % **,
+     * at least 1 when computed. NULL: unset (2 * n_jobs batches). */
     const char *pre_dispatch;
     /* Tasks handed over at once. 0: unset (found from how long they take). Given: no range crosses a multiple of it. */
     size_t batch_size;
@@ -211,8 +238,8 @@ typedef struct parloom_options {
     void *progress_state;
     /* NULL, or what cancels the call. */
     parloom_stop *stop;
-    /* joblib's levels: above 0 progress to the log, above 10 every batch (at most 10 lines a second), 50 and above to
-     * stdout. 0: unset (silent); negative: silent. */
+    /* joblib's levels: above 0 progress to the log (about as many lines as the level says), above 10 whenever tasks
+     * have ended (at most 10 lines a second), 50 and above to stdout. 0: unset (silent); negative: silent. */
     int verbose;
 
     /* ---- what workers are like */
@@ -227,6 +254,33 @@ typedef struct parloom_options {
     /* Copied to the workers: worker_init gets a pointer to the copy. */
     const void *worker_init_state;
     size_t worker_init_state_nbytes;
+
+    /* ---- how progress is shown, and the life of workers */
+
+    parloom_progress_style progress_style;
+    /* A worker that has run this many tasks is replaced by a new one, whose globals have their initial values again;
+     * looked at when a batch, a range or a block of a reduction has ended. 0: unset; negative: never. A call that says
+     * it on threads or sequential, which have no workers to replace, gets PARLOOM_ERR_UNSUPPORTED. */
+    int fresh_worker_every;
+    /* For debugging, in worker processes: above 0, globals of the program and of its own libraries are compared after
+     * each task, with the environment and the working directory, and the log is warned of what a task left changed,
+     * once for each worker. 0: unset; negative: not. Slow: all of that is copied and compared. */
+    int check_globals;
+
+    /* ---- where workers and memory sit, and how code travels */
+
+    /* Of the spilled data of the call; in a scope, the default or the environment also of parloom_alloc. What the
+     * system does not do is noted in the log, and nothing else happens. */
+    parloom_memory_policy memory_policy;
+    /* Of bodies and worker_init in libraries; the program itself is there already. */
+    parloom_modules modules;
+    /* Which CPUs a worker may use while it runs tasks of the call: "none"; "core": worker k the k-th core, with its
+     * hardware threads; "numa": the k-th NUMA node; "compact": the k-th hardware thread, neighbours first; "spread":
+     * a core each, as far apart as they can be; in turns where there are more workers. Or a set of CPUs that all
+     * workers share: "0-3,8" or "0x10f". Only CPUs that the calling thread may use count; a set with none of them is
+     * refused. Where binding fails the call runs unbound, with a note in the log; one job in the caller is never
+     * bound. NULL: unset (none). */
+    const char *bind;
 } parloom_options;
 
 #ifdef __cplusplus
@@ -325,7 +379,7 @@ parloom_status parloom_set_defaults(const parloom_options *options, parloom_erro
  * Sets where warnings, verbose lines and progress go.
  *
  * sink     called with whole lines, without a line end; level: 1 error, 2 warning, 3 info, 4 debug. It may be called by
- *          several threads. NULL: stderr, which is also where they go at first
+ *          several threads. NULL: stderr, which is also where they go at first; bars are drawn only there
  * state    handed to sink; borrows until another sink is set
  *
  * Returns: nothing.

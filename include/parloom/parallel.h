@@ -26,7 +26,7 @@ typedef struct parloom_task {
     size_t index; /* which iteration or call */
     size_t begin; /* parloom_for_range: run [begin, end); else begin = index */
     size_t end;   /*                                      else end = index + 1 */
-    size_t count; /* how many tasks the call has */
+    size_t count; /* how many tasks the call has; 0 in a stream, which does not know */
     int worker;   /* 0 .. n_jobs - 1, stable for the life of a worker */
     int n_jobs;
     int attempt; /* 0, then 1 .. for retries */
@@ -42,9 +42,11 @@ typedef struct parloom_task {
  *
  * Returns 0, or a code of its own that fails the task. It returns: exceptions and longjmp out of it are crashes (on
  * fork a longjmp into the caller is not noticed: the child goes on as the program, until it ends as EXITED). In worker
- * processes globals have their initial values, not what main wrote (on fork: what they held at the call), and
- * environment variables, working directory, umask and locale are those of the worker's start; the floating-point
- * environment is the caller's in each call.
+ * processes globals have their initial values, not what main wrote (on fork: what they held at the call). Environment
+ * variables, working directory, locale and floating-point environment are the program's when the call is made; other
+ * state follows by parloom_state_register (state.h). What a task changes of all that stays changed in its worker for
+ * later tasks, which may be another call's; check_globals finds it,
+ * fresh_worker_every cures it.
  */
 typedef int (*parloom_body)(const parloom_task *task, void *const *args);
 

@@ -23,10 +23,10 @@
  *         return 0;
  *     }
  *
- * Words. A *call* is one run of parloom_for, parloom_for_range or parloom_run. A *task* is one index of it; a *batch*
- * is the tasks that are handed over at once. The *program* makes the call; *workers* (threads, or processes) run the
- * *body*. *Private* memory is the program's own, *shared* memory is what every worker sees at the same address. To
- * *spill* is to copy private memory there for the time of a call.
+ * Words. A *call* is one run of parloom_for, parloom_for_range or parloom_run, or one stream. A *task* is one index of
+ * it; a *batch* is the tasks that are handed over at once. The *program* makes the call; *workers* (threads, or
+ * processes) run the *body*. *Private* memory is the program's own, *shared* memory is what every worker sees at the
+ * same address. To *spill* is to copy private memory there for the time of a call.
  *
  * Rules that hold everywhere
  *   - A call returns PARLOOM_OK (0) or a negative parloom_status. Outputs are set only on success, except that results
@@ -37,8 +37,8 @@
  *   - Options are copied, with their strings and worker_init_state, by whoever outlives the call that was given them.
  *     Memory the library writes (statuses, errors, report) is borrowed until the call ends. Ownership is said in these
  *     words: a function *borrows* (until it returns), *borrows until* ..., *takes*, or *gives*.
- *   - Any thread may call anything, and calls on one pool may overlap. Callbacks (combine, progress) run in the thread
- *     that made the call, never two at once.
+ *   - Any thread may call anything, and calls on one pool may overlap. Callbacks (source, combine, progress) run in
+ *     the thread that made the call, never two at once; one stream is used by one thread at a time.
  *   - Nothing here aborts, exits, prints to stdout unasked, or changes the program's signal handlers.
  *   - C99 and C++11 can include it. Structs the user allocates grow only by struct_size or into their reserved fields.
  */
@@ -46,10 +46,16 @@
 #define PARLOOM_H
 
 #include <parloom/array.h>
+#include <parloom/backend.h>
+#include <parloom/code.h>
 #include <parloom/options.h>
 #include <parloom/parallel.h>
+#include <parloom/placement.h>
 #include <parloom/pool.h>
+#include <parloom/record.h>
+#include <parloom/state.h>
 #include <parloom/status.h>
+#include <parloom/stream.h>
 #include <parloom/version.h>
 
 #endif

@@ -59,7 +59,7 @@ TEST(Layout, OfReportIsWhatOtherLanguagesMirror)
 
 TEST(Layout, OfOptionsIsWhatOtherLanguagesMirror)
 {
-    EXPECT_EQ(sizeof(parloom_options), 216u);
+    EXPECT_EQ(sizeof(parloom_options), 248u);
     EXPECT_EQ(offsetof(parloom_options, struct_size), 0u);
     EXPECT_EQ(offsetof(parloom_options, n_jobs), 8u);
     EXPECT_EQ(offsetof(parloom_options, backend), 16u);
@@ -90,6 +90,12 @@ TEST(Layout, OfOptionsIsWhatOtherLanguagesMirror)
     EXPECT_EQ(offsetof(parloom_options, worker_init), 192u);
     EXPECT_EQ(offsetof(parloom_options, worker_init_state), 200u);
     EXPECT_EQ(offsetof(parloom_options, worker_init_state_nbytes), 208u);
+    EXPECT_EQ(offsetof(parloom_options, progress_style), 216u);
+    EXPECT_EQ(offsetof(parloom_options, fresh_worker_every), 220u);
+    EXPECT_EQ(offsetof(parloom_options, check_globals), 224u);
+    EXPECT_EQ(offsetof(parloom_options, memory_policy), 228u);
+    EXPECT_EQ(offsetof(parloom_options, modules), 232u);
+    EXPECT_EQ(offsetof(parloom_options, bind), 240u);
 }
 
 TEST(Layout, OfArrayIsWhatOtherLanguagesMirror)
@@ -150,6 +156,26 @@ TEST(Layout, OfEnumsIsThatOfInt)
     EXPECT_EQ(sizeof(parloom_on_error), sizeof(int));
     EXPECT_EQ(sizeof(parloom_schedule), sizeof(int));
     EXPECT_EQ(sizeof(parloom_dtype), sizeof(int));
+}
+
+TEST(Layout, OfBackendsIsWhatThoseCompiledEarlierHave)
+{
+    EXPECT_EQ(PARLOOM_BACKEND_ABI, 1u);
+    EXPECT_EQ(sizeof(parloom_backend_ops), 72u);
+    EXPECT_EQ(offsetof(parloom_backend_ops, struct_size), 0u);
+    EXPECT_EQ(offsetof(parloom_backend_ops, abi), 8u);
+    EXPECT_EQ(offsetof(parloom_backend_ops, flags), 12u);
+    EXPECT_EQ(offsetof(parloom_backend_ops, configure), 16u);
+    EXPECT_EQ(offsetof(parloom_backend_ops, open), 24u);
+    EXPECT_EQ(offsetof(parloom_backend_ops, close), 32u);
+    EXPECT_EQ(offsetof(parloom_backend_ops, run), 40u);
+    EXPECT_EQ(offsetof(parloom_backend_ops, shutdown), 48u);
+    EXPECT_EQ(offsetof(parloom_backend_ops, wait_begin), 56u);
+    EXPECT_EQ(offsetof(parloom_backend_ops, wait_end), 64u);
+    EXPECT_EQ(sizeof(parloom_backend_chunk), 16u);
+    EXPECT_EQ(offsetof(parloom_backend_result, failed), 16u);
+    EXPECT_EQ(offsetof(parloom_backend_result, status), 24u);
+    EXPECT_EQ(offsetof(parloom_backend_result, error), 32u);
 }
 
 TEST(Layout, KeepsTheValuesOfStatuses)

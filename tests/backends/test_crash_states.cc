@@ -355,9 +355,6 @@ class CrashStates : public ::testing::TestWithParam<Scenario>
 
 TEST_P(CrashStates, AccountForEveryTask)
 {
-#ifdef LOOM_TEST_SANITIZED
-    GTEST_SKIP() << "every instruction is stepped, and a sanitizer makes ten of one";
-#endif
     scenario = &GetParam();
     void *memory = mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     ASSERT_NE(memory, MAP_FAILED);

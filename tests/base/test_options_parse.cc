@@ -44,7 +44,7 @@ TEST(OptionsTable, NamesAreUniqueAndRowsComplete)
         EXPECT_STRNE(option->range, "");
         EXPECT_STRNE(option->sentence, "");
     }
-    EXPECT_EQ(count, 17u);
+    EXPECT_EQ(count, 23u);
     EXPECT_EQ(names.size(), count);
     EXPECT_EQ(loom_options_table(SIZE_MAX), nullptr);
 }
@@ -82,9 +82,10 @@ TEST(OptionsSet, BatchSizeIsPositive)
 TEST(OptionsSet, SizesHaveBinaryUnits)
 {
     const std::pair<const char *, size_t> SIZES[] = {
-        { "1048576", 1048576 },   { "64K", 65536 }, { "1M", 1 << 20 },  { "1.5G", 3ull << 29 },
-        { "2T", 2ull << 40 },     { "1KiB", 1024 }, { "1KB", 1024 },    { "3MB", 3 << 20 },
-        { "0.5GiB", 1ull << 29 }, { "7B", 7 },      { "0.1M", 104857 }, { "never", SIZE_MAX }
+        { "1048576", 1048576 },   { "64K", 65536 },    { "1M", 1 << 20 },     { "1.5G", 3ull << 29 },
+        { "2T", 2ull << 40 },     { "1KiB", 1024 },    { "1KB", 1024 },       { "3MB", 3 << 20 },
+        { "0.5GiB", 1ull << 29 }, { "7B", 7 },         { "0.1M", 104857 },    { "never", SIZE_MAX },
+        { "80G", 80ull << 30 },   { "1.4M", 1468006 }, { "120M", 120 << 20 }, { "53K", 53 << 10 }
     };
     for (const auto &size : SIZES) {
         parloom_options options = PARLOOM_OPTIONS_INIT;
@@ -94,6 +95,7 @@ TEST(OptionsSet, SizesHaveBinaryUnits)
     for (const char *bad : { "", "M", "1.5", "1m", "1 M", "-1", "1.M", ".5M", "1MM", "1Ki", "1MiBs", "1e6", "1.5.5M",
                              "99999999999T", "18446744073709551616", "Never", "inf" })
         refuses("max_nbytes", bad, "could not convert");
+    for (const char *bad : { "fooG", "1.4N", "-1M", "1e3K" }) refuses("max_nbytes", bad, "Invalid literal for size");
     for (const char *zero : { "0", "0K", "0.0M", "0.0001K" }) refuses("max_nbytes", zero, "0 has no meaning");
 }
 
@@ -174,10 +176,30 @@ TEST(OptionsSet, PreDispatchIsAnExpressionOfJobs)
         parloom_options options = PARLOOM_OPTIONS_INIT;
         EXPECT_EQ(set(&options, "pre_dispatch", good), PARLOOM_OK) << good << ": " << error.message;
     }
-    for (const char *bad : { "", " ", "*", "2**", "2 n_jobs", "(2", "2)", "()", "n_job", "n_jobs()", "import os",
-                             "2***3", "__import__('os')", "1,2", "all*2", "2n_jobs" })
+    for (const char *bad : { "",
+                             " ",
+                             "*",
+                             "2**",
+                             "2 n_jobs",
+                             "(2",
+                             "2)",
+                             "()",
+                             "n_job",
+                             "n_jobs()",
+                             "import os",
+                             "2***3",
+                             "__import__('os')",
+                             "1,2",
+                             "all*2",
+                             "2n_jobs",
+                             "0",
+                             "1/2",
+                             "-1",
+                             "n_jobs/0",
+                             "1e7",
+                             "9**9**9" })
         refuses("pre_dispatch", bad, "could not convert");
-    refuses("pre_dispatch", std::string(65, '1'), "64 characters");
+    refuses("pre_dispatch", "1" + std::string(30, ' '), "30 characters");
 }
 
 TEST(OptionsSet, UnknownNameHasASuggestion)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * places.h - where the contract is tried: every backend, alone and with company.
+ * places.h - where the contract is tried: every backend, alone and with company; "pthreads" is a registered one.
  *
  * A test of a claim that holds of any backend takes a Place and reads its options from there. The fixture fails a test
  * that leaves something behind (support/clean.h). Memory that tasks of all backends share comes from parloom_alloc.
@@ -16,6 +16,8 @@
 #include <ostream>
 #include <string>
 #include <vector>
+
+extern "C" parloom_status register_pthreads(parloom_error *error); /* examples/13_custom_backend.c */
 
 namespace contract
 {
@@ -38,9 +40,10 @@ inline std::string name_of(const ::testing::TestParamInfo<Place> &info)
 /* With one job the caller does the work itself, whatever the backend. */
 inline const std::vector<Place> every_place = { { "sequential", 1 }, { "threads", 2 },   { "threads", 3 },
                                                 { "processes", 1 },  { "processes", 2 }, { "processes", 3 },
-                                                { "fork", 2 },       { "fork", 3 } };
+                                                { "fork", 2 },       { "fork", 3 },      { "pthreads", 2 },
+                                                { "pthreads", 10 } };
 inline const std::vector<Place> every_backend = {
-    { "sequential", 1 }, { "threads", 3 }, { "processes", 2 }, { "fork", 3 }
+    { "sequential", 1 }, { "threads", 3 }, { "processes", 2 }, { "fork", 3 }, { "pthreads", 10 }
 };
 /* Whose workers can be lost. */
 inline const std::vector<Place> every_kill = { { "processes", 2 }, { "processes", 3 }, { "fork", 2 } };
@@ -48,6 +51,18 @@ inline const std::vector<Place> every_kill = { { "processes", 2 }, { "processes"
 class Placed : public loom::Clean, public ::testing::WithParamInterface<Place>
 {
   protected:
+    void SetUp() override
+    {
+        loom::Clean::SetUp();
+        if (!is("pthreads")) return;
+        ASSERT_EQ(register_pthreads(&error), PARLOOM_OK) << error.message;
+    }
+    void TearDown() override
+    {
+        loom::Clean::TearDown();
+        if (!is("pthreads")) return;
+        EXPECT_EQ(parloom_backend_unregister("pthreads", &error), PARLOOM_OK) << error.message;
+    }
     static parloom_options options()
     {
         parloom_options made = PARLOOM_OPTIONS_INIT;
@@ -56,6 +71,8 @@ class Placed : public loom::Clean, public ::testing::WithParamInterface<Place>
         return made;
     }
     static bool is(const char *backend) { return std::strcmp(GetParam().backend, backend) == 0; }
+    /* Tasks run in threads of this process beside the caller. */
+    static bool is_threaded() { return is("threads") || is("pthreads"); }
     /* Tasks run in other processes: what they write to private memory is theirs. */
     static bool is_separate() { return (is("processes") || is("fork")) && GetParam().n_jobs > 1; }
 

@@ -238,7 +238,7 @@ TEST_P(Failure, OfTheCallAtItsLimitEndsEveryTaskOnce)
     ASSERT_EQ(parloom_for(TASKS, wait_until_cancelled, nullptr, 0, &given, &error), PARLOOM_ERR_TIMEOUT);
     /* A worker process is killed at the limit, unless the body saw it coming and returned before. */
     EXPECT_LE(report.timed_out + report.ok, static_cast<size_t>(given.n_jobs));
-    if (is("threads") || is("sequential")) { /* with a limit one job has a worker process too */
+    if (is_threaded() || is("sequential")) { /* with a limit one job has a worker process too */
         EXPECT_GE(report.timed_out, 1u);
         EXPECT_EQ(report.ok, 0u);
     }
@@ -247,7 +247,7 @@ TEST_P(Failure, OfTheCallAtItsLimitEndsEveryTaskOnce)
 
 TEST_P(Failure, AfterTheLimitOfTheCallIsATimeout)
 {
-    if (!is("threads") && !is("sequential")) return; /* elsewhere a worker is killed at the limit */
+    if (!is_threaded() && !is("sequential")) return; /* elsewhere a worker is killed at the limit */
     parloom_options given = asking();
     given.timeout = 0.05;
     given.batch_size = 1;

@@ -330,7 +330,7 @@ TEST_P(Nesting, ChangesNothingForTasksBeyondTwoLevelsUnlessTheyAsk)
 TEST_P(Nesting, WorksOnEachBackendInsideEachOther)
 {
     for (const char *inner : { "sequential", "threads", "processes", "fork" }) {
-        if (is("threads") && strcmp(inner, "fork") == 0) continue; /* a fork beside a team is the user's own risk */
+        if (is_threaded() && strcmp(inner, "fork") == 0) continue; /* a fork beside a team is the user's own risk */
         std::vector<long> sums(6);
         parloom_options given = options();
         parloom_arg args[] = { out(sums), parloom_in(inner, strlen(inner) + 1) };

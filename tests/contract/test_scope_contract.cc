@@ -193,6 +193,40 @@ TEST_F(Scope, OfTheProcessHoldsWhereNoOtherDoes)
     EXPECT_EQ(parloom_effective_n_jobs(0), 1);
 }
 
+/* ------------------------------------------------------------- pre_dispatch */
+
+TEST_F(Scope, RefusesAPreDispatchBelowOneTaskWhereItSaysOfHowManyWorkers)
+{
+    parloom_options given = PARLOOM_OPTIONS_INIT;
+    given.pre_dispatch = "n_jobs//4";
+    given.n_jobs = 2;
+    EXPECT_EQ(parloom_scope_begin(&given, &error), PARLOOM_ERR_INVALID);
+    EXPECT_SAYS("pre_dispatch=\"n_jobs//4\"");
+    EXPECT_EQ(parloom_set_defaults(&given, &error), PARLOOM_ERR_INVALID);
+    given.n_jobs = 0;
+    ASSERT_OK(parloom_scope_begin(&given, &error)) << "it depends on the calls";
+    EXPECT_OK(parloom_for(3, ignore, nullptr, 0, nullptr, &error)) << "nothing is taken ahead of the caller";
+    parloom_options call = PARLOOM_OPTIONS_INIT;
+    call.backend = "threads";
+    call.n_jobs = 2;
+    EXPECT_EQ(parloom_for(3, ignore, nullptr, 0, &call, &error), PARLOOM_ERR_INVALID);
+    EXPECT_SAYS("with n_jobs 2 it is 0");
+    call.n_jobs = 4;
+    EXPECT_OK(parloom_for(3, ignore, nullptr, 0, &call, &error));
+    parloom_scope_end();
+}
+
+TEST_F(Scope, OfAPoolRefusesAPreDispatchBelowOneTask)
+{
+    parloom_pool *pool = nullptr;
+    parloom_options given = PARLOOM_OPTIONS_INIT;
+    given.pre_dispatch = "n_jobs//4";
+    given.n_jobs = 2;
+    EXPECT_EQ(parloom_pool_open(&pool, &given, &error), PARLOOM_ERR_INVALID);
+    EXPECT_SAYS("with n_jobs 2 it is 0");
+    EXPECT_EQ(pool, nullptr);
+}
+
 /* ------------------------------------------------------------------ options */
 
 class Option : public Placed
@@ -248,6 +282,9 @@ TEST_P(Option, ThatMakesNoSenseIsRefusedWithItsName)
     given.pre_dispatch = "system('x')";
     expect_refused(given, "pre_dispatch");
     given = options();
+    given.pre_dispatch = "n_jobs//4"; /* rounds to no task at all */
+    expect_refused(given, "less than one task");
+    given = options();
     given.worker_init_state_nbytes = 4;
     expect_refused(given, "worker_init_state");
 }
@@ -255,7 +292,7 @@ TEST_P(Option, ThatMakesNoSenseIsRefusedWithItsName)
 TEST_P(Option, ThatContradictsAnotherIsRefused)
 {
     parloom_options given = options();
-    given.require = is("threads") || is("sequential") ? PARLOOM_REQUIRE_ISOLATION : PARLOOM_REQUIRE_SHAREDMEM;
+    given.require = is_threaded() || is("sequential") ? PARLOOM_REQUIRE_ISOLATION : PARLOOM_REQUIRE_SHAREDMEM;
     expect_refused(given, GetParam().backend);
     given = PARLOOM_OPTIONS_INIT;
     given.require = PARLOOM_REQUIRE_SHAREDMEM;
@@ -267,7 +304,7 @@ TEST_P(Option, ThatTheBackendCannotKeepIsUnsupported)
 {
     parloom_options given = options();
     given.task_timeout = 10;
-    if (is("threads") || is("sequential")) {
+    if (is_threaded() || is("sequential")) {
         expect_refused(given, "task_timeout", PARLOOM_ERR_UNSUPPORTED);
     } else {
         EXPECT_OK(parloom_for(3, ignore, nullptr, 0, &given, &error));

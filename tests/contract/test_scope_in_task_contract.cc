@@ -199,7 +199,8 @@ TEST_P(ScopeInTask, CarriesAConstraintIntoTasks)
 {
     int is_isolated = -1;
     parloom_options scope = PARLOOM_OPTIONS_INIT, call = options();
-    scope.require = is("threads") || is("sequential") ? PARLOOM_REQUIRE_SHAREDMEM : PARLOOM_REQUIRE_ISOLATION;
+    bool is_isolated_here = is("processes") || is("fork");
+    scope.require = is_isolated_here ? PARLOOM_REQUIRE_ISOLATION : PARLOOM_REQUIRE_SHAREDMEM;
     ASSERT_OK(parloom_scope_begin(&scope, &error));
     parloom_arg args[] = { parloom_out(&is_isolated, sizeof is_isolated) };
     EXPECT_OK(parloom_for(1, look_for_isolation, args, 1, &call, &error));

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* lane_local.c - one worker of a lane in the caller's own process (see lane_local.h). */
+#include "backends/lane_local.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/status.h"
+#include "base/stop.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static parloom_status grow(struct loom_belt_work *work, uint64_t nbytes)
+{
+    struct loom_lane_bench *bench = (struct loom_lane_bench *)work;
+    void *room = loom_memory_aligned(64, loom_memory_round_up((size_t)nbytes, 64));
+    if (room == NULL) return PARLOOM_ERR_MEMORY;
+    free(bench->parcel->room.address);
+    bench->parcel->room = (struct loom_room){ room, (size_t)nbytes };
+    bench->place.room = (uint64_t)(uintptr_t)room;
+    bench->place.room_nbytes = nbytes;
+    return PARLOOM_OK;
+}
+
+parloom_status loom_lane_bench_begin(struct loom_lane_bench *bench, const struct loom_run *run, int number,
+                                     _Atomic uint64_t *stop_before, parloom_error *error)
+{
+    struct loom_run one = *run;
+    one.most_arguments = 1;
+    bench->number = number;
+    bench->parcel = NULL;
+    memset(&bench->place, 0, sizeof bench->place);
+    parloom_status status = loom_shift_begin(&bench->work.shift, &one, number, error);
+    loom_belt_work_begin(&bench->work, stop_before);
+    bench->work.grow = grow;
+    return status;
+}
+
+void loom_lane_bench_run(struct loom_lane_bench *bench, struct loom_parcel *parcel)
+{
+    struct loom_belt_place_shared *place = &bench->place;
+    bench->parcel = parcel;
+    bench->work.work = parcel->work;
+    place->index = parcel->index;
+    place->attempt = parcel->attempt;
+    place->status = PARLOOM_OK;
+    place->code = 0;
+    place->message[0] = '\0';
+    place->room = (uint64_t)(uintptr_t)parcel->room.address;
+    place->room_nbytes = parcel->room.nbytes;
+    loom_store_relaxed(&place->returned_nbytes, LOOM_BELT_NOTHING); /* relaxed: this thread reads it */
+    loom_shift_enter(&bench->work.shift);
+    loom_belt_work_run(&bench->work, place);
+    loom_shift_leave(&bench->work.shift);
+    loom_belt_work_read(parcel, place, bench->number, 0);
+}
+
+void loom_lane_bench_end(struct loom_lane_bench *bench)
+{
+    loom_shift_end(&bench->work.shift);
+}
+
+void loom_lane_local_release(struct loom_lane *lane, struct loom_parcel *parcel)
+{
+    (void)lane;
+    free(parcel->room.address);
+    parcel->room = (struct loom_room){ NULL, 0 };
+}
+
+parloom_status loom_lane_local_watch(struct loom_local *local, parloom_error *error)
+{
+    pthread_mutex_lock(&local->lock);
+    parloom_status status = local->failure;
+    if (status != PARLOOM_OK && error != NULL) *error = local->error;
+    pthread_mutex_unlock(&local->lock);
+    if (status != PARLOOM_OK) return status;
+    if (loom_clock_ns() >= local->run->deadline_ns)
+        return loom_status_fail(error, PARLOOM_ERR_TIMEOUT, 0, "the stream ran past its limit");
+    if (loom_shift_run_is_cancelled(local->run))
+        return loom_status_fail(error, PARLOOM_ERR_CANCELLED, 0, "the stream was cancelled %s",
+                                loom_shift_run_canceller(local->run));
+    return PARLOOM_OK;
+}

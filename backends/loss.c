@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* loss.c - the error of a task whose worker died: what, where, why, who (see loss.h). */
+#include "backends/loss.h"
+
+#include "backends/names.h"
+#include "backends/reporter.h"
+#include "base/status.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+static void describe_tasks(const struct loom_loss *loss, char *text, size_t size)
+{
+    char of[32] = "";
+    if (loss->n > 0) (void)snprintf(of, sizeof of, " of %zu", loss->n);
+    if (loss->end - loss->begin == 1)
+        (void)snprintf(text, size, "task %llu%s", (unsigned long long)loss->begin, of);
+    else
+        (void)snprintf(text, size, "tasks %llu to %llu%s (one range whose body does not call parloom_at)",
+                       (unsigned long long)loss->begin, (unsigned long long)loss->end - 1, of);
+}
+
+static const char *body_name(const struct loom_loss *loss, char *text, size_t size)
+{
+    const void *function;
+    memcpy(&function, &loss->body, sizeof function);
+    loom_name_of_function(function, text, size);
+    return text;
+}
+
+static void describe_crash(const struct loom_loss *loss, const char *tasks, parloom_error *error)
+{
+    char name[256], where[512], signal_name[32];
+    struct loom_crash_shared *crash = (void *)loom_board_seat(loss->crew->board, loss->seat)->crash;
+    int signal_number = WTERMSIG(loss->death->wait_status);
+    loom_reporter_signal_name(signal_number, signal_name, sizeof signal_name);
+    loom_reporter_describe(crash, signal_number, where, sizeof where);
+    loom_status_fail(error, PARLOOM_ERR_CRASHED, 0, "%s crashed: %s%s%s, running %s; worker %u, pid %d", tasks,
+                     signal_name, where, loss->death->oom_killed ? " by the kernel, which was out of memory" : "",
+                     body_name(loss, name, sizeof name), loss->seat, loss->death->pid);
+    error->signal = signal_number;
+    if (crash->signal_number == (uint32_t)signal_number) error->address = crash->address;
+}
+
+static void describe_timeout(const struct loom_loss *loss, const char *tasks, parloom_error *error)
+{
+    char name[256];
+    loom_status_fail(error, PARLOOM_ERR_TIMEOUT, 0,
+                     "%s ran past its time limit in %s and was killed; worker %u, pid %d", tasks,
+                     body_name(loss, name, sizeof name), loss->seat, loss->death->pid);
+}
+
+static void describe_exit(const struct loom_loss *loss, const char *tasks, parloom_error *error)
+{
+    char name[256];
+    int code = WEXITSTATUS(loss->death->wait_status);
+    loom_status_fail(error, PARLOOM_ERR_EXITED, 0, "%s ended its process with exit code %d in %s; worker %u, pid %d",
+                     tasks, code, body_name(loss, name, sizeof name), loss->seat, loss->death->pid);
+    error->code = code;
+}
+
+void loom_loss_describe(const struct loom_loss *loss, parloom_error *error)
+{
+    char tasks[128];
+    describe_tasks(loss, tasks, sizeof tasks);
+    if (loss->death->status == PARLOOM_ERR_CRASHED)
+        describe_crash(loss, tasks, error);
+    else if (loss->death->status == PARLOOM_ERR_TIMEOUT)
+        describe_timeout(loss, tasks, error);
+    else
+        describe_exit(loss, tasks, error);
+    error->worker = (int)loss->seat;
+    error->pid = loss->death->pid;
+    error->peak_nbytes = loss->death->peak_nbytes;
+}

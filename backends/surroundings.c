@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * surroundings.c - environment, working directory, locale and umask: compare, copy, take on (see surroundings.h).
+ *
+ * The environment is read as getenv reads it: a program that changes it in one thread while another one makes a call
+ * has the race that it has with getenv.
+ */
+#include "backends/surroundings.h"
+
+#include "backends/inner_threads.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/status.h"
+
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { UMASK_USUAL = 022 };
+
+/* ------------------------------------------------------------------- compare */
+
+bool loom_surroundings_have_environment(const char *environment, size_t nbytes)
+{
+    const char *at = environment, *end = environment + nbytes;
+    for (char **variable = environ; variable != NULL && *variable != NULL; variable++) {
+        if (at == end || strcmp(at, *variable) != 0) return false;
+        at += strlen(at) + 1;
+    }
+    return at == end;
+}
+
+static const char *locale_now(void)
+{
+    const char *locale = setlocale(LC_ALL, NULL);
+    return locale != NULL ? locale : "C";
+}
+
+bool loom_surroundings_hold(const struct loom_surroundings *surroundings)
+{
+    struct loom_directory_identity here;
+    (void)loom_directory_identify(&here);
+    return loom_directory_is_same(&here, loom_directory_identity_of(surroundings->directory)) &&
+           loom_surroundings_have_environment(surroundings->environment, surroundings->environment_nbytes) &&
+           strcmp(surroundings->locale, locale_now()) == 0;
+}
+
+/* ---------------------------------------------------------------------- read */
+
+char *loom_surroundings_copy_environment(size_t *nbytes_out)
+{
+    size_t nbytes = 0;
+    for (char **variable = environ; variable != NULL && *variable != NULL; variable++) nbytes += strlen(*variable) + 1;
+    char *copy = loom_memory_zeroed(nbytes + 1, 1), *at = copy;
+    for (char **variable = environ; copy != NULL && variable != NULL && *variable != NULL; variable++)
+        at = stpcpy(at, *variable) + 1;
+    *nbytes_out = nbytes;
+    return copy;
+}
+
+static uint32_t read_umask(void)
+{
+    char text[4096];
+    unsigned mask = UMASK_USUAL;
+    if (loom_file_read_text("/proc/self/status", text, sizeof text) <= 0) return mask;
+    const char *line = strstr(text, "\nUmask:");
+    if (line != NULL) (void)sscanf(line, "\nUmask: %o", &mask);
+    return mask;
+}
+
+static void destroy(struct loom_surroundings *surroundings)
+{
+    free(surroundings->environment);
+    free(surroundings->locale);
+    loom_directory_close(surroundings->directory);
+    free(surroundings);
+}
+
+static parloom_status refuse_memory(parloom_error *error)
+{
+    return loom_status_fail(error, PARLOOM_ERR_MEMORY, 0, "no memory for a copy of the environment");
+}
+
+parloom_status loom_surroundings_read(struct loom_surroundings **surroundings_out, parloom_error *error)
+{
+    struct loom_surroundings *read = loom_memory_zeroed(1, sizeof *read);
+    if (read == NULL) return refuse_memory(error);
+    read->holders = 1;
+    read->umask = read_umask();
+    read->environment = loom_surroundings_copy_environment(&read->environment_nbytes);
+    read->locale = loom_memory_text(locale_now());
+    if (read->environment != NULL && read->locale != NULL) read->directory = loom_directory_open(error);
+    if (read->directory == NULL) {
+        destroy(read);
+        return refuse_memory(error);
+    }
+    *surroundings_out = read;
+    return PARLOOM_OK;
+}
+
+void loom_surroundings_let_go(struct loom_surroundings *surroundings)
+{
+    if (--surroundings->holders == 0) destroy(surroundings);
+}
+
+/* --------------------------------------------------------------------- apply */
+
+static const char *find(const char *environment, size_t nbytes, const char *name, size_t length)
+{
+    for (const char *at = environment; at < environment + nbytes; at += strlen(at) + 1)
+        if (strncmp(at, name, length) == 0 && at[length] == '=') return at;
+    return NULL;
+}
+
+/* The name of a variable, in a block of its own; NULL: no memory, or it has none. */
+static char *name_of(const char *variable)
+{
+    size_t length = strcspn(variable, "=");
+    char *name = length > 0 && variable[length] == '=' ? loom_memory_zeroed(length + 1, 1) : NULL;
+    if (name != NULL) memcpy(name, variable, length);
+    return name;
+}
+
+/* Removes what the program has not. unsetenv moves those behind it one place forward. */
+static void remove_others(const char *environment, size_t nbytes)
+{
+    for (size_t k = 0; environ != NULL && environ[k] != NULL;) {
+        const char *variable = environ[k];
+        char *name = name_of(variable);
+        bool is_removed = name != NULL && find(environment, nbytes, name, strlen(name)) == NULL && unsetenv(name) == 0;
+        free(name);
+        if (!is_removed) k++;
+    }
+}
+
+/* Variable by variable: what libraries remember of getenv stays where it is unless it changed. Of a name that stands
+ * there twice the first counts, as for getenv. */
+static bool set_environment(const char *environment, size_t nbytes)
+{
+    if (loom_surroundings_have_environment(environment, nbytes)) return true;
+    loom_inner_threads_forget(); /* its variables are not the program's */
+    remove_others(environment, nbytes);
+    for (const char *at = environment; at < environment + nbytes; at += strlen(at) + 1) {
+        size_t length = strcspn(at, "=");
+        if (length == 0 || at[length] != '=' || find(environment, nbytes, at, length) != at) continue;
+        char *name = name_of(at);
+        const char *has = name != NULL ? getenv(name) : NULL;
+        bool is_set = name != NULL &&
+                      ((has != NULL && strcmp(has, at + length + 1) == 0) || setenv(name, at + length + 1, 1) == 0);
+        free(name);
+        if (!is_set) return false;
+    }
+    return true;
+}
+
+static const char *text_at(uint64_t address)
+{
+    return (const char *)(uintptr_t)address;
+}
+
+parloom_status loom_surroundings_apply(const struct loom_surroundings_shared *shared, loom_segment_fetch fetch,
+                                       void *fetch_state, parloom_error *error)
+{
+    const char *locale = text_at(shared->locale);
+    if (!set_environment(text_at(shared->environment), (size_t)shared->environment_nbytes))
+        return loom_status_fail(error, PARLOOM_ERR_MEMORY, 0, "no memory in a worker for the program's environment");
+    /* After the environment: it says where locales are found. */
+    if (strcmp(locale, locale_now()) != 0 && setlocale(LC_ALL, locale) == NULL)
+        return loom_status_fail(error, PARLOOM_ERR_IO, 0, "a worker cannot set the locale of the program, %s", locale);
+    (void)umask((mode_t)shared->umask);
+    return loom_directory_enter(&shared->directory, shared->directory_number, text_at(shared->path), fetch, fetch_state,
+                                error);
+}

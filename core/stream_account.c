@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* stream_account.c - how the calls of a stream ended (see stream_account.h). */
+#include "core/stream_account.h"
+
+#include "base/clock.h"
+#include "base/process.h"
+#include "base/status.h"
+#include "core/report.h"
+
+#include <string.h>
+
+#define TELL_NS UINT64_C(100000000) /* progress: at most 10 a second */
+
+void loom_stream_account_open(struct loom_stream_account *account, const parloom_options *options, const char *backend,
+                              int n_jobs)
+{
+    memset(account, 0, sizeof *account);
+    account->options = options;
+    account->so_far.struct_size = sizeof account->so_far;
+    account->so_far.backend = backend;
+    account->so_far.n_jobs = n_jobs;
+    account->started_ns = loom_clock_ns();
+    account->next_told_ns = account->started_ns + TELL_NS;
+    account->cpu_before = loom_process_cpu_seconds();
+    for (size_t k = 0; options->errors != NULL && k < options->n_errors; k++) loom_status_clear(&options->errors[k]);
+}
+
+parloom_status loom_stream_account_take(struct loom_stream_account *account, size_t index, parloom_error *error)
+{
+    const parloom_options *options = account->options;
+    if (options->statuses != NULL && options->n_statuses > 0 && index >= options->n_statuses)
+        return loom_status_fail(error, PARLOOM_ERR_INVALID, 0,
+                                "statuses has room for %zu calls and the source has more: make it larger, or leave it "
+                                "unset",
+                                options->n_statuses);
+    if (options->statuses != NULL) options->statuses[index] = PARLOOM_ERR_CANCELLED; /* until it has ended */
+    account->so_far.tasks++;
+    return PARLOOM_OK;
+}
+
+static size_t *count_of(parloom_report *report, parloom_status status)
+{
+    switch (status) {
+    case PARLOOM_OK:
+        return &report->ok;
+    case PARLOOM_ERR_CRASHED:
+        return &report->crashed;
+    case PARLOOM_ERR_EXITED:
+        return &report->exited;
+    case PARLOOM_ERR_TIMEOUT:
+        return &report->timed_out;
+    case PARLOOM_ERR_CANCELLED:
+        return &report->cancelled;
+    default:
+        return &report->failed;
+    }
+}
+
+/* The first in the order of the source are kept. */
+static void keep_error(struct loom_stream_account *account, size_t index, const parloom_error *error)
+{
+    const parloom_options *options = account->options;
+    size_t at = account->n_errors;
+    if (options->errors == NULL) return;
+    while (at > 0 && options->errors[at - 1].task > index) {
+        if (at < options->n_errors) options->errors[at] = options->errors[at - 1];
+        at--;
+    }
+    if (at >= options->n_errors) return;
+    options->errors[at] = *error;
+    options->errors[at].task = index;
+    if (account->n_errors < options->n_errors) account->n_errors++;
+}
+
+void loom_stream_account_note(struct loom_stream_account *account, size_t index, parloom_status status,
+                              const parloom_error *error)
+{
+    (*count_of(&account->so_far, status))++;
+    if (account->options->statuses != NULL) account->options->statuses[index] = status;
+    if (status != PARLOOM_OK && status != PARLOOM_ERR_CANCELLED) keep_error(account, index, error);
+}
+
+static void set_seconds(struct loom_stream_account *account)
+{
+    account->so_far.seconds = 1e-9 * (double)(loom_clock_ns() - account->started_ns);
+    account->so_far.cpu_seconds = loom_process_cpu_seconds() - account->cpu_before;
+}
+
+void loom_stream_account_tell(struct loom_stream_account *account)
+{
+    if (account->options->progress == NULL || loom_clock_ns() < account->next_told_ns) return;
+    set_seconds(account);
+    account->options->progress(&account->so_far, account->options->progress_state);
+    account->next_told_ns = loom_clock_ns() + TELL_NS;
+}
+
+void loom_stream_account_close(struct loom_stream_account *account, const struct loom_tally *tally)
+{
+    parloom_report *so_far = &account->so_far;
+    size_t noted =
+        so_far->ok + so_far->failed + so_far->crashed + so_far->exited + so_far->timed_out + so_far->cancelled;
+    so_far->cancelled += so_far->tasks - noted;
+    so_far->retried = tally->retried;
+    so_far->workers_started = tally->workers_started;
+    so_far->workers_lost = tally->workers_lost;
+    set_seconds(account);
+    if (account->options->report != NULL) loom_report_copy(account->options->report, so_far);
+    if (account->options->progress != NULL) account->options->progress(so_far, account->options->progress_state);
+}

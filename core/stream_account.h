@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * stream_account.h - how the calls of a stream ended: counts, statuses, errors, report.
+ *
+ * A loop has a tally that is settled at its end; a stream does not know how many calls it will have, and tells of each
+ * when it ends. One thread at a time.
+ */
+#ifndef LOOM_CORE_STREAM_ACCOUNT_H
+#define LOOM_CORE_STREAM_ACCOUNT_H
+
+#include "backends/tally.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct loom_stream_account {
+    const parloom_options *options; /* what is to be filled; valid until the account is closed */
+    parloom_report so_far;
+    size_t n_errors; /* filled in options->errors */
+    uint64_t started_ns, next_told_ns;
+    double cpu_before;
+};
+
+void loom_stream_account_open(struct loom_stream_account *account, const parloom_options *options, const char *backend,
+                              int n_jobs);
+/* INVALID: there is no room for its status. */
+parloom_status loom_stream_account_take(struct loom_stream_account *account, size_t index, parloom_error *error);
+/* error: of the task, where it did not end OK. */
+void loom_stream_account_note(struct loom_stream_account *account, size_t index, parloom_status status,
+                              const parloom_error *error);
+/* Tells progress, if it is wanted and time. */
+void loom_stream_account_tell(struct loom_stream_account *account);
+/* Those that were taken and not noted are cancelled. Fills everything; tally: what the backend counted. */
+void loom_stream_account_close(struct loom_stream_account *account, const struct loom_tally *tally);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
