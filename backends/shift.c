@@ -56,14 +56,12 @@ const parloom_options *loom_shift_scope(void)
     return innermost != NULL ? innermost->scope : NULL;
 }
 
-/* ---------------------------------------------------------------- cancelled */
-
+/* Where nobody else watches the clock (threads, sequential), the body that asks does. */
 bool loom_shift_is_cancelled(const struct loom_shift *shift)
 {
     for (; shift != NULL; shift = shift->around) {
         if (loom_stop_is_requested(shift->stop) || loom_stop_is_requested(shift->interrupt)) return true;
         if (loom_load_relaxed(shift->stop_before) == 0) return true; /* relaxed: only the value matters */
-        /* Where nobody else watches the clock (threads, sequential), the body that asks does. */
         if (shift->look != NULL && shift->deadline_ns != LOOM_NEVER_NS && loom_clock_ns() >= shift->deadline_ns)
             return true;
     }
