@@ -6,9 +6,7 @@
 #include "backends/shift.h"
 #include "backends/side_channel.h"
 
-#include "base/clock.h"
 #include "base/memory.h"
-#include "base/stop.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -41,12 +39,10 @@ void parloom_at(const parloom_task *task, size_t index)
 
 bool parloom_cancelled(const parloom_task *task)
 {
-    const struct loom_shift *shift = task->internal;
-    if (loom_stop_is_requested(shift->stop)) return true;
-    /* Where nobody else watches the clock (threads, sequential), the body that asks does. */
-    if (shift->look != NULL && shift->deadline_ns != LOOM_NEVER_NS && loom_clock_ns() >= shift->deadline_ns)
-        return true;
-    return loom_load_relaxed(shift->stop_before) == 0; /* relaxed: only the value matters */
+    struct loom_shift *shift = task->internal;
+    if (!loom_shift_is_cancelled(shift)) return false;
+    loom_store_relaxed(&shift->cancelled_at, (uint64_t)shift->task.begin + 1); /* relaxed: read by the task's thread */
+    return true;
 }
 
 /* Grown, it keeps its bytes; the part that is new is zero. */

@@ -6,7 +6,6 @@
 #include "base/fpu.h"
 #include "base/status.h"
 
-#include <omp.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -184,11 +183,11 @@ static void run_as_caller(struct loom_custom_seat *seat, int worker, const parlo
 {
     const struct loom_run *run = seat->run->local.run;
     uint64_t control = loom_fpu_read();
-    int threads = run->inner_threads > 0 ? omp_get_max_threads() : 0;
+    struct loom_inner_of_thread before;
+    loom_inner_threads_enter(&run->inner, &seat->run->local.inner, &before);
     loom_fpu_write(run->fp_control);
-    if (threads > 0) omp_set_num_threads(run->inner_threads);
     run_tasks(seat, worker, chunk);
-    if (threads > 0) omp_set_num_threads(threads);
+    loom_inner_threads_leave(&before);
     loom_fpu_write(control);
 }
 

@@ -13,7 +13,6 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/status.h"
-#include "base/stop.h"
 #include "base/topology.h"
 #include "shm/arena.h"
 
@@ -48,9 +47,10 @@ static parloom_status take_slot(struct loom_crew *crew, struct loom_dispatch *di
         if (now >= run->deadline_ns)
             return loom_status_fail(error, PARLOOM_ERR_TIMEOUT, 0,
                                     "the call ran past its limit while %d others held the workers", LOOM_BOARD_SLOTS);
-        if (loom_stop_is_requested(run->stop))
-            return loom_status_fail(error, PARLOOM_ERR_CANCELLED, 0, "the call was cancelled through its stop");
-        uint64_t until = run->stop != NULL ? now + LOOM_WATCH_STOP_NS : run->deadline_ns;
+        if (loom_shift_run_is_cancelled(run))
+            return loom_status_fail(error, PARLOOM_ERR_CANCELLED, 0, "the call was cancelled %s",
+                                    loom_shift_run_canceller(run));
+        uint64_t until = loom_shift_run_is_stoppable(run) ? now + LOOM_WATCH_STOP_NS : run->deadline_ns;
         if (until > run->deadline_ns) until = run->deadline_ns;
         struct timespec time = { (time_t)(until / 1000000000u), (long)(until % 1000000000u) };
         crew->waiting++;
@@ -219,7 +219,8 @@ static void sleep_until(struct loom_dispatch *dispatch, uint64_t deadline_ns)
 
 static bool needs_clock(const struct loom_run *run)
 {
-    return run->deadline_ns != LOOM_NEVER_NS || run->task_timeout_ns > 0 || run->stop != NULL || run->watch != NULL;
+    return run->deadline_ns != LOOM_NEVER_NS || run->task_timeout_ns > 0 || run->watch != NULL ||
+           loom_shift_run_is_stoppable(run);
 }
 
 /* Progress is told without the lock: it is the caller's code. */
@@ -397,7 +398,8 @@ static parloom_status outcome(const struct loom_dispatch *dispatch, parloom_erro
         return loom_status_fail(error, PARLOOM_ERR_TIMEOUT, 0,
                                 "the call ran past its limit; tasks that were running were killed");
     if (dispatch->is_cancelled)
-        return loom_status_fail(error, PARLOOM_ERR_CANCELLED, 0, "the call was cancelled through its stop");
+        return loom_status_fail(error, PARLOOM_ERR_CANCELLED, 0, "the call was cancelled %s",
+                                loom_shift_run_canceller(dispatch->run));
     return PARLOOM_OK;
 }
 

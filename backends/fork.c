@@ -68,6 +68,8 @@ static __attribute__((noreturn, noinline)) void live_as_worker(struct loom_crew 
 {
     struct loom_worker_post post = { .seat = seat, .generation = generation, .fetch_fd = -1 };
     struct forked *forked = crew->ops_state;
+    (void)setpgid(0, 0);           /* Ctrl-C reaches the program only; */
+    (void)signal(SIGINT, SIG_IGN); /* one that came before this waits behind the mask, and is dropped */
     /* Here the stack ends for who unwinds it: an exception out of a body must end this process, and not be caught by
      * the program's own handlers around the call, which would go on as a second program. */
     END_OF_STACK;
@@ -77,6 +79,7 @@ static __attribute__((noreturn, noinline)) void live_as_worker(struct loom_crew 
     loom_process_raise_oom_score(500);
     post.board_address = (uint64_t)(uintptr_t)crew->board;
     post.level = forked->run->level + 1;
+    post.inner = &forked->run->inner;
     post.bell_count = LOOM_BOARD_BELLS;
     for (int k = 0; k < LOOM_BOARD_BELLS; k++) post.bell_fds[k] = crew->bell_fds[k];
     loom_worker_serve(&post, NULL, NULL);
@@ -114,6 +117,19 @@ static parloom_status watch_child(struct loom_crew *crew, struct child *child, u
     return loom_status_fail(error, loom_status_of_errno(sys_errno), sys_errno, "could not watch a forked worker: %m");
 }
 
+/* The child has signals blocked: it must not meet the program's handlers, and resets all of them soon. */
+static pid_t fork_quietly(void)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    pid_t pid = fork();
+    int sys_errno = errno;
+    if (pid != 0) (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = sys_errno;
+    return pid;
+}
+
 static parloom_status start(struct loom_crew *crew, uint32_t seat, uint32_t generation, parloom_error *error)
 {
     struct forked *forked = crew->ops_state;
@@ -123,7 +139,7 @@ static parloom_status start(struct loom_crew *crew, uint32_t seat, uint32_t gene
     end_child(crew, child);
     loom_store_relaxed(is_open, 0); /* relaxed: the child is not forked yet */
     (void)fflush(NULL);             /* else a child that flushes writes the caller's lines again */
-    child->pid = fork();
+    child->pid = fork_quietly();
     if (child->pid < 0)
         return loom_status_fail(error, loom_status_of_errno(errno), errno,
                                 "could not fork a worker: %m; lower n_jobs, or raise the limit on processes");
@@ -209,6 +225,13 @@ static parloom_status check_threads(parloom_error *error)
         foreign);
 }
 
+/* Inside a task on threads it finds the locks of the others held; forced, that is the user's own risk. */
+static const char *cannot_nest(const char *params)
+{
+    if (params != NULL || loom_openmp_count_foreign_threads() == 0) return NULL;
+    return "threads";
+}
+
 /* ------------------------------------------------------------- the backend */
 
 static void free_forked(struct forked *forked)
@@ -282,6 +305,9 @@ static parloom_status run_fork(void *workers, const struct loom_run *run, parloo
     return status;
 }
 
-const struct loom_backend loom_backend_fork = {
-    .name = "fork", .memory = LOOM_MEMORY_INHERITED, .can_kill = true, .takes_params = takes_params, .run = run_fork
-};
+const struct loom_backend loom_backend_fork = { .name = "fork",
+                                                .memory = LOOM_MEMORY_INHERITED,
+                                                .can_kill = true,
+                                                .takes_params = takes_params,
+                                                .cannot_nest = cannot_nest,
+                                                .run = run_fork };

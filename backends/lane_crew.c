@@ -8,6 +8,7 @@
 
 #include "backends/catch.h"
 #include "backends/dispatch.h"
+#include "backends/shift.h"
 #include "backends/watch.h"
 #include "base/clock.h"
 #include "base/memory.h"
@@ -140,8 +141,9 @@ static parloom_status watch(struct loom_crew_lane *lane, uint64_t now, parloom_e
     }
     if (now >= run->deadline_ns)
         return loom_status_fail(error, PARLOOM_ERR_TIMEOUT, 0, "the stream ran past its limit");
-    if (loom_stop_is_requested(run->stop))
-        return loom_status_fail(error, PARLOOM_ERR_CANCELLED, 0, "the stream was cancelled through its stop");
+    if (loom_shift_run_is_cancelled(run))
+        return loom_status_fail(error, PARLOOM_ERR_CANCELLED, 0, "the stream was cancelled %s",
+                                loom_shift_run_canceller(run));
     for (uint32_t k = 0; run->task_timeout_ns > 0 && k < LOOM_LANE_PLACES; k++)
         if (lane->on_belt[k] != NULL) watch_place(lane, k, now);
     return PARLOOM_OK;
@@ -151,7 +153,7 @@ static uint64_t next_look(const struct loom_crew_lane *lane, uint64_t now, uint6
 {
     const struct loom_run *run = lane->order.run;
     uint64_t next = run->deadline_ns < until_ns ? run->deadline_ns : until_ns;
-    if (run->stop != NULL && now + LOOM_WATCH_STOP_NS < next) next = now + LOOM_WATCH_STOP_NS;
+    if (loom_shift_run_is_stoppable(run) && now + LOOM_WATCH_STOP_NS < next) next = now + LOOM_WATCH_STOP_NS;
     if (run->task_timeout_ns > 0 && now + LIMIT_LOOK_NS < next) next = now + LIMIT_LOOK_NS;
     return next;
 }

@@ -76,7 +76,8 @@ parloom_status loom_lane_local_watch(struct loom_local *local, parloom_error *er
     if (status != PARLOOM_OK) return status;
     if (loom_clock_ns() >= local->run->deadline_ns)
         return loom_status_fail(error, PARLOOM_ERR_TIMEOUT, 0, "the stream ran past its limit");
-    if (loom_stop_is_requested(local->run->stop))
-        return loom_status_fail(error, PARLOOM_ERR_CANCELLED, 0, "the stream was cancelled through its stop");
+    if (loom_shift_run_is_cancelled(local->run))
+        return loom_status_fail(error, PARLOOM_ERR_CANCELLED, 0, "the stream was cancelled %s",
+                                loom_shift_run_canceller(local->run));
     return PARLOOM_OK;
 }

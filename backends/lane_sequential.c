@@ -5,7 +5,6 @@
 #include "base/memory.h"
 #include "base/status.h"
 
-#include <omp.h>
 #include <stdlib.h>
 
 struct sequential_lane {
@@ -36,16 +35,16 @@ static parloom_status await(struct loom_lane *base, uint64_t until_ns, struct lo
                             parloom_error *error)
 {
     struct sequential_lane *lane = as_sequential(base);
-    int inner = lane->order.run->inner_threads, before = inner > 0 ? omp_get_max_threads() : 0;
+    struct loom_inner_of_thread before;
     (void)until_ns; /* nothing goes on while nobody waits */
     *parcel_out = NULL;
     if (lane->crew != NULL) (void)loom_local_init(&lane->local, lane->crew, 0);
     parloom_status status = loom_lane_local_watch(&lane->local, error);
     if (status != PARLOOM_OK || lane->waiting.first == NULL) return status;
     *parcel_out = loom_parcel_pop(&lane->waiting);
-    if (before > 0) omp_set_num_threads(inner);
+    loom_inner_threads_enter(&lane->order.run->inner, &lane->local.inner, &before);
     loom_lane_bench_run(&lane->bench, *parcel_out);
-    if (before > 0) omp_set_num_threads(before);
+    loom_inner_threads_leave(&before);
     return PARLOOM_OK;
 }
 

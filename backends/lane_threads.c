@@ -16,7 +16,6 @@
 #include "base/stop.h"
 
 #include <errno.h>
-#include <omp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,7 +97,8 @@ static bool is_ready(struct threads_lane *lane, struct loom_lane_bench *bench, i
     parloom_error error;
     struct loom_binding binding;
     const struct loom_run *run = lane->order.run;
-    if (run->inner_threads > 0) omp_set_num_threads(run->inner_threads);
+    struct loom_inner_of_thread before; /* for good, as below */
+    loom_inner_threads_enter(&run->inner, &lane->local.inner, &before);
     loom_fpu_write(run->fp_control);
     loom_binding_enter(&binding, run->placement, number); /* for good: it is the lane's own thread */
     parloom_status status = loom_lane_bench_begin(bench, run, number, &lane->local.stop_before, &error);
@@ -209,7 +209,7 @@ static parloom_status await(struct loom_lane *base, uint64_t until_ns, struct lo
         uint64_t now = loom_clock_ns(), next = run->deadline_ns < until_ns ? run->deadline_ns : until_ns;
         bool is_empty = lane->n_busy == 0 && lane->waiting.first == NULL;
         if (status != PARLOOM_OK || is_empty || now >= until_ns) break;
-        if (run->stop != NULL && now + STOP_LOOK_NS < next) next = now + STOP_LOOK_NS;
+        if (loom_shift_run_is_stoppable(run) && now + STOP_LOOK_NS < next) next = now + STOP_LOOK_NS;
         wait_until(lane, next);
     }
     pthread_mutex_unlock(&lane->lock);

@@ -48,8 +48,10 @@ struct loom_letter {
     uint64_t scope;     /* address of a parloom_options, its strings behind it; 0: none */
     uint64_t placement; /* address of a struct loom_placement; 0: workers are not bound */
     uint32_t is_list, is_range, is_static, is_auto, go_on, functions_inherited;
-    int32_t n_jobs, level, inner_threads;
-    uint32_t most_arguments, wants_cpu, checks_globals;
+    uint64_t stop; /* address of the call's parloom_stop where workers can read it; 0: they cannot, or none */
+    int32_t n_jobs, level, parallel_level, cores;
+    uint32_t most_arguments, wants_cpu, is_stoppable, checks_globals;
+    struct loom_inner_threads inner;
     char backend[32];
 };
 

@@ -9,9 +9,11 @@
 #include "backends/side_channel.h"
 #include "backends/state.h"
 
+#include "backends/shift.h"
 #include "base/memory.h"
 #include "base/status.h"
 #include "shm/arena.h"
+#include "shm/window.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -269,7 +271,11 @@ static void fill(struct loom_letter *letter, const struct loom_run *run)
     letter->go_on = run->go_on;
     letter->n_jobs = run->n_jobs;
     letter->level = run->level;
-    letter->inner_threads = run->inner_threads;
+    letter->parallel_level = run->parallel_level;
+    letter->cores = run->cores;
+    letter->inner = run->inner;
+    letter->is_stoppable = loom_shift_run_is_stoppable(run);
+    if (loom_window_contains(run->stop)) letter->stop = (uint64_t)(uintptr_t)run->stop;
     letter->most_arguments = (uint32_t)run->most_arguments;
     letter->wants_cpu = run->wants_cpu;
     letter->checks_globals = run->checks_globals;

@@ -6,7 +6,6 @@
 #include "backends/side_channel.h"
 #include "base/clock.h"
 #include "base/status.h"
-#include "base/stop.h"
 
 #include <string.h>
 
@@ -19,6 +18,7 @@ void loom_local_begin(struct loom_local *local, const struct loom_run *run)
     memset(local, 0, sizeof *local);
     local->run = run;
     run->tally->is_begun = true;
+    loom_inner_threads_begin(&run->inner, &local->inner);
     pthread_mutex_init(&local->lock, NULL);
     loom_letter_cut(run, &local->tickets, &local->grain, &local->is_auto);
     loom_store_relaxed(&local->stop_before, UINT64_MAX >> 2); /* relaxed: no other thread yet */
@@ -26,6 +26,7 @@ void loom_local_begin(struct loom_local *local, const struct loom_run *run)
 
 parloom_status loom_local_end(struct loom_local *local, parloom_error *error)
 {
+    loom_inner_threads_end(&local->inner);
     pthread_mutex_destroy(&local->lock);
     if (local->failure != PARLOOM_OK) {
         if (error != NULL) *error = local->error;
@@ -34,7 +35,8 @@ parloom_status loom_local_end(struct loom_local *local, parloom_error *error)
     if (loom_load_relaxed(&local->is_timed_out)) /* relaxed, both: the workers are done */
         return loom_status_fail(error, PARLOOM_ERR_TIMEOUT, 0, "the call ran past its limit");
     if (loom_load_relaxed(&local->is_cancelled))
-        return loom_status_fail(error, PARLOOM_ERR_CANCELLED, 0, "the call was cancelled through its stop");
+        return loom_status_fail(error, PARLOOM_ERR_CANCELLED, 0, "the call was cancelled %s",
+                                loom_shift_run_canceller(local->run));
     return PARLOOM_OK;
 }
 
@@ -92,7 +94,7 @@ static void tell_progress(struct loom_local_worker *worker, uint64_t now)
 
 static bool is_urgent(const struct loom_run *run)
 {
-    return run->deadline_ns != LOOM_NEVER_NS || run->stop != NULL;
+    return run->deadline_ns != LOOM_NEVER_NS || loom_shift_run_is_stoppable(run);
 }
 
 /* Reading the clock takes tens of nanoseconds: for progress alone it is not read after each task. */
@@ -109,7 +111,7 @@ static void excuse(struct loom_local_worker *worker, uint64_t now)
 
 bool loom_local_is_over(struct loom_local *local, uint64_t now)
 {
-    if (loom_stop_is_requested(local->run->stop)) {
+    if (loom_shift_run_is_cancelled(local->run)) {
         loom_store_relaxed(&local->is_cancelled, 1); /* relaxed: read when all are done */
         loom_shift_lower(&local->stop_before, 0);
     }

@@ -8,6 +8,7 @@
 #ifndef LOOM_BACKENDS_LOCAL_H
 #define LOOM_BACKENDS_LOCAL_H
 
+#include "backends/inner_threads.h"
 #include "backends/shift.h"
 
 #include <pthread.h>
@@ -24,6 +25,7 @@ struct loom_local {
     uint64_t done_before;                            /* tasks of workers that are through; under lock */
     _Atomic uint64_t done;                           /* of registered backends, which tell of whole chunks */
     _Atomic uint32_t is_timed_out, is_cancelled;
+    struct loom_inner_of_call inner; /* what the process had before */
     uint64_t tickets, grain;
     bool is_auto;
 };

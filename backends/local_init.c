@@ -9,7 +9,6 @@
 
 #include "base/memory.h"
 #include "base/status.h"
-#include "base/stop.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -95,7 +94,7 @@ parloom_status loom_local_run(void *workers, const struct loom_run *run,
     parloom_status status = is_new ? loom_local_open(&crew, NULL, run->n_jobs, error) : PARLOOM_OK;
     if (status != PARLOOM_OK) return status;
     loom_local_begin(&local, run);
-    if (loom_stop_is_requested(run->stop)) {
+    if (loom_shift_run_is_cancelled(run)) {
         loom_store_relaxed(&local.is_cancelled, 1); /* relaxed, both: no other thread yet */
         loom_store_relaxed(&local.stop_before, 0);
     }

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 enum { SEATS_STEP = 8, SEATS_SHARED = 16, SEATS_MOST = 4096 };
+enum { WORKER_LEVEL = 1 }; /* of the window: the program is 0, also for calls that its tasks on threads make */
 #define DEATHS_NS UINT64_C(2000000000) /* how long killed workers may take to be gone */
 #define LOOK_NS   UINT64_C(10000000)
 #define IDLE_NS   UINT64_C(300000000000) /* after which shared workers without work end; joblib's too */
@@ -34,7 +35,6 @@ struct identity {
     int (*worker_init)(void *state);
     const void *state;
     size_t state_nbytes;
-    int level;
     bool by_value; /* how worker_init travels; not part of what makes two calls able to share */
 };
 
@@ -71,9 +71,9 @@ static parloom_status open_at_supervisor(struct loom_crew *crew, parloom_error *
     struct processes *processes = crew->ops_state;
     parloom_status status = loom_supervisor_ensure(error);
     if (status != PARLOOM_OK) return status;
-    return loom_supervisor_open_crew((uint64_t)(uintptr_t)processes->board_segment->address,
-                                     processes->identity.level + 1, crew->bell_fds, LOOM_BOARD_BELLS,
-                                     &processes->supervisor_crew, &crew->event_fd, error);
+    return loom_supervisor_open_crew((uint64_t)(uintptr_t)processes->board_segment->address, WORKER_LEVEL,
+                                     crew->bell_fds, LOOM_BOARD_BELLS, &processes->supervisor_crew, &crew->event_fd,
+                                     error);
 }
 
 static parloom_status reopen(struct loom_crew *crew, parloom_error *error)
@@ -132,7 +132,7 @@ static parloom_status copy_identity(struct processes *processes, const struct id
 
 static bool is_same(const struct identity *a, const struct identity *b)
 {
-    return a->worker_init == b->worker_init && a->level == b->level && a->state_nbytes == b->state_nbytes &&
+    return a->worker_init == b->worker_init && a->state_nbytes == b->state_nbytes &&
            (a->state_nbytes == 0 || memcmp(a->state, b->state, a->state_nbytes) == 0);
 }
 
@@ -375,7 +375,7 @@ static parloom_status open_processes(void **workers_out, const parloom_options *
         return PARLOOM_OK;
     }
     struct processes *processes = NULL;
-    struct identity identity = { options->worker_init, options->worker_init_state, options->worker_init_state_nbytes, 0,
+    struct identity identity = { options->worker_init, options->worker_init_state, options->worker_init_state_nbytes,
                                  options->modules == PARLOOM_MODULES_BY_VALUE };
     parloom_status status = create(&processes, n_jobs, 0, &identity, error);
     if (processes == NULL) return status;
@@ -415,7 +415,7 @@ static parloom_status run_processes(void *workers, const struct loom_run *run, p
 {
     if (is_nested()) return loom_backend_fork.run(NULL, run, error);
     struct processes *processes = workers;
-    struct identity identity = { run->worker_init, run->worker_init_state, run->worker_init_state_nbytes, run->level,
+    struct identity identity = { run->worker_init, run->worker_init_state, run->worker_init_state_nbytes,
                                  run->modules_by_value };
     parloom_status status =
         processes == NULL ? acquire_shared(run->n_jobs, &identity, &processes, error) : check_owner(processes, error);
@@ -445,7 +445,7 @@ static parloom_status open_lane(void *workers, const struct loom_lane_order *ord
                                 "there; use the backend threads for it");
     const struct loom_run *run = order->run;
     struct processes *processes = workers;
-    struct identity identity = { run->worker_init, run->worker_init_state, run->worker_init_state_nbytes, run->level,
+    struct identity identity = { run->worker_init, run->worker_init_state, run->worker_init_state_nbytes,
                                  run->modules_by_value };
     parloom_status status =
         processes == NULL ? acquire_shared(run->n_jobs, &identity, &processes, error) : check_owner(processes, error);

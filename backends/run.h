@@ -47,6 +47,23 @@ struct loom_work {
     size_t n_arguments;
 };
 
+/* Threads inside a task, by who starts them: what the six variables *_NUM_THREADS are about (inner_threads.c). */
+enum loom_inner_kind {
+    LOOM_INNER_OPENMP,
+    LOOM_INNER_OPENBLAS,
+    LOOM_INNER_MKL,
+    LOOM_INNER_BLIS,
+    LOOM_INNER_VECLIB,
+    LOOM_INNER_NUMBA,
+    LOOM_INNER_NUMEXPR,
+    LOOM_INNER_KINDS
+};
+struct loom_inner_threads {
+    int32_t count[LOOM_INNER_KINDS]; /* 0, all of them: as the caller has it */
+    uint32_t chosen;                 /* bit k: by the user's environment, so nested calls do not divide it */
+};
+
+struct loom_shift;
 struct loom_custom; /* a backend that the program registered (custom.h) */
 
 struct loom_run {
@@ -61,13 +78,18 @@ struct loom_run {
     bool is_static;                /* batch k to worker k mod n_jobs */
     int n_jobs;
     int level;                /* task->level */
+    int parallel_level;       /* of calls made inside tasks: how many of the calls around them are not sequential */
+    int cores;                /* for calls made inside a task; 0: as the caller has it */
     const char *backend_name; /* task->backend; static */
     int retries;
-    bool go_on;                   /* on_error */
-    uint64_t task_timeout_ns;     /* 0: none */
-    uint64_t deadline_ns;         /* of the whole call; LOOM_NEVER_NS: none */
-    parloom_stop *stop;           /* or NULL */
-    int inner_threads;            /* for OpenMP and BLAS inside tasks; 0: as the caller has it */
+    bool go_on;               /* on_error */
+    uint64_t task_timeout_ns; /* 0: none */
+    uint64_t deadline_ns;     /* of the whole call; LOOM_NEVER_NS: none */
+    /* What cancels it (loom_shift_run_is_cancelled); each may be NULL. */
+    const parloom_stop *stop;        /* the call's own */
+    const parloom_stop *interrupt;   /* of Ctrl-C (base/interrupt.h) */
+    const struct loom_shift *around; /* the task that made the call, where that may be cancelled itself */
+    struct loom_inner_threads inner; /* inside tasks */
     const parloom_options *scope; /* holds for calls made inside tasks; its strings live as long as the run. Or NULL */
     uint64_t idle_ns;             /* worker processes that had no work for that long end; 0: nobody said */
     uint64_t growth_nbytes;       /* and those that grew by more; 0: never */
@@ -103,6 +125,8 @@ struct loom_backend {
     enum { LOOM_MEMORY_SAME, LOOM_MEMORY_INHERITED, LOOM_MEMORY_SEPARATE } memory; /* how tasks see the caller's */
     bool can_kill;                            /* task_timeout, retries, isolation */
     bool (*takes_params)(const char *params); /* whether it understands backend_params; NULL: it has none */
+    /* What it cannot run below, for a call made in the task that this thread is in; NULL: it can. */
+    const char *(*cannot_nest)(const char *params);
     /* Resources that outlive a call (pools). NULL: none. open may be called again after close. */
     parloom_status (*open)(void **workers_out, const parloom_options *options, int n_jobs, parloom_error *error);
     void (*close)(void *workers, bool kill);

@@ -6,15 +6,13 @@
 #include "backends/lane.h"
 #include "backends/local.h"
 
-#include <omp.h>
-
 static void work_alone(struct loom_local *local, struct loom_local_crew *crew)
 {
-    int before = local->run->inner_threads > 0 ? omp_get_max_threads() : 0;
-    if (before > 0) omp_set_num_threads(local->run->inner_threads);
+    struct loom_inner_of_thread before;
+    loom_inner_threads_enter(&local->run->inner, &local->inner, &before);
     (void)loom_local_init(local, crew, 0); /* if not, nothing is started any more */
     loom_local_work(local, 0, true);
-    if (before > 0) omp_set_num_threads(before);
+    loom_inner_threads_leave(&before);
 }
 
 static parloom_status run_sequential(void *workers, const struct loom_run *run, parloom_error *error)

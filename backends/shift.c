@@ -7,8 +7,10 @@
  */
 #include "backends/shift.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/status.h"
+#include "base/stop.h"
 #include "shm/alloc.h"
 #include "shm/segment.h"
 #include "shm/window.h"
@@ -17,15 +19,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static _Thread_local int level_of_thread;
-static const volatile uint32_t always_here = 1;              /* in the caller's own process nobody watches for forks */
-static _Thread_local const parloom_options *scope_of_thread; /* lives as long as the shift that set it */
-
-static _Thread_local struct loom_shift *shift_of_thread;
+static const volatile uint32_t always_here = 1;    /* in the caller's own process nobody watches for forks */
+static _Thread_local struct loom_shift *innermost; /* of this thread */
 
 struct loom_shift *loom_shift_current(void)
 {
-    return shift_of_thread;
+    return innermost;
 }
 
 size_t loom_shift_task(const struct loom_shift *shift)
@@ -39,12 +38,52 @@ size_t loom_shift_task(const struct loom_shift *shift)
 
 int loom_shift_level(void)
 {
-    return level_of_thread;
+    return innermost != NULL ? innermost->task.level + 1 : 0;
+}
+
+int loom_shift_parallel_level(void)
+{
+    return innermost != NULL ? innermost->parallel_level : 0;
+}
+
+int loom_shift_cores(void)
+{
+    return innermost != NULL ? innermost->cores : 0;
 }
 
 const parloom_options *loom_shift_scope(void)
 {
-    return scope_of_thread;
+    return innermost != NULL ? innermost->scope : NULL;
+}
+
+/* Where nobody else watches the clock (threads, sequential), the body that asks does. */
+bool loom_shift_is_cancelled(const struct loom_shift *shift)
+{
+    for (; shift != NULL; shift = shift->around) {
+        if (loom_stop_is_requested(shift->stop) || loom_stop_is_requested(shift->interrupt)) return true;
+        if (loom_load_relaxed(shift->stop_before) == 0) return true; /* relaxed: only the value matters */
+        if (shift->look != NULL && shift->deadline_ns != LOOM_NEVER_NS && loom_clock_ns() >= shift->deadline_ns)
+            return true;
+    }
+    return false;
+}
+
+bool loom_shift_run_is_cancelled(const struct loom_run *run)
+{
+    return loom_stop_is_requested(run->stop) || loom_stop_is_requested(run->interrupt) ||
+           loom_shift_is_cancelled(run->around);
+}
+
+const char *loom_shift_run_canceller(const struct loom_run *run)
+{
+    if (loom_stop_is_requested(run->stop)) return "through its stop";
+    return loom_stop_is_requested(run->interrupt) ? "by an interrupt (Ctrl-C)" : "with the task that made it";
+}
+
+/* Whether the task was told so: what it returns then is no failure of its own. */
+static bool was_told(const struct loom_shift *shift)
+{
+    return loom_load_relaxed(&shift->cancelled_at) == (uint64_t)shift->task.begin + 1; /* relaxed: its own threads */
 }
 
 static parloom_status make_room(struct loom_shift *shift, size_t room, parloom_error *error)
@@ -75,6 +114,12 @@ parloom_status loom_shift_begin(struct loom_shift *shift, const struct loom_run 
     shift->cut = run->batch_size;
     shift->block_size = run->block_size;
     shift->stop = run->stop;
+    shift->interrupt = run->interrupt;
+    shift->around = run->around;
+    shift->is_stoppable = loom_shift_run_is_stoppable(run) || run->deadline_ns != LOOM_NEVER_NS;
+    shift->parallel_level = run->parallel_level;
+    shift->cores = run->cores;
+    shift->inner = run->inner;
     shift->channels = run->channels;
     shift->is_here = &always_here;
     shift->scope = run->scope;
@@ -250,6 +295,11 @@ static void begin_block(struct loom_shift *shift, size_t index)
 static void tell_failure(struct loom_shift *shift, size_t begin, size_t end, int code, parloom_status status)
 {
     parloom_error error;
+    if (status == PARLOOM_ERR_TASK && was_told(shift)) {
+        shift->has_message = false;
+        shift->tell(shift, begin, end, NULL); /* it ended early, as it was asked to */
+        return;
+    }
     memset(&error, 0, sizeof error);
     error.status = status;
     error.code = code;
@@ -405,12 +455,8 @@ static size_t run_ranges(struct loom_shift *shift, size_t begin, size_t end)
 
 void loom_shift_resume(struct loom_shift *shift)
 {
-    shift->outer_level = level_of_thread;
-    level_of_thread = shift->task.level + 1;
-    shift->outer_scope = scope_of_thread;
-    scope_of_thread = shift->scope;
-    shift->outer_shift = shift_of_thread;
-    shift_of_thread = shift;
+    shift->outer = innermost;
+    innermost = shift;
     loom_alloc_task_begin();
 }
 
@@ -425,9 +471,7 @@ void loom_shift_enter(struct loom_shift *shift)
 void loom_shift_leave(struct loom_shift *shift)
 {
     loom_alloc_task_end();
-    level_of_thread = shift->outer_level;
-    scope_of_thread = shift->outer_scope;
-    shift_of_thread = shift->outer_shift;
+    innermost = shift->outer;
 }
 
 bool loom_shift_run(struct loom_shift *shift, size_t begin, size_t end)

@@ -48,7 +48,6 @@ struct loom_shift {
     /* What parloom_record does; channels NULL: nothing is collected. */
     const struct loom_channels *channels;
     parloom_status (*record)(struct loom_shift *shift, size_t task, uint32_t channel, const void *data, size_t nbytes);
-    struct loom_shift *outer_shift; /* of this thread around it */
 
     loom_shift_tell tell;
     void *tell_state; /* also refuse's and record's */
@@ -62,20 +61,27 @@ struct loom_shift {
     void *look_state;
     uint32_t looks_excused; /* after how many tasks it is not asked: set by look, which may cost more than a task */
     const volatile uint32_t *is_here; /* 0 in a process that a body forked: it must not go on as the worker */
-    const struct parloom_stop *stop;  /* for parloom_cancelled, or NULL */
     uint64_t deadline_ns;             /* of the call, where look is set */
     const parloom_options *scope;     /* of the run: what calls made inside tasks fall back to */
+    /* For parloom_cancelled, as in a run; what a worker cannot read (the program's private memory) is NULL, and the
+     * program, which looks for it, lowers stop_before. */
+    const parloom_stop *stop, *interrupt;
+    const struct loom_shift *around;
+    bool is_stoppable;             /* something may cancel the call: calls made inside tasks look for it too */
+    _Atomic uint64_t cancelled_at; /* begin + 1 of the task that was told it is cancelled; its threads may write it */
+    /* For calls made inside tasks, as in a run. */
+    int parallel_level, cores;
+    struct loom_inner_threads inner;
 
     /* Of the current work. */
     void **args;
     parloom_array *arrays; /* what bodies get for array arguments: copies of their own */
     void **private_copies; /* mmap_mode c: this worker's own, restored before each task */
     size_t args_room;
-    const struct loom_work *work;       /* that args belong to */
-    bool has_moving;                    /* EACH or copy_on_write among them: touched before each task */
-    bool is_plain;                      /* an index loop with nothing special about it: loom_shift_run_plain serves */
-    int outer_level;                    /* of this thread around the shift, */
-    const parloom_options *outer_scope; /* and its scope */
+    const struct loom_work *work; /* that args belong to */
+    bool has_moving;              /* EACH or copy_on_write among them: touched before each task */
+    bool is_plain;                /* an index loop with nothing special about it: loom_shift_run_plain serves */
+    struct loom_shift *outer;     /* that of this thread around this one, or NULL */
 
     void *scratch;
     size_t scratch_nbytes;
@@ -137,10 +143,25 @@ static inline bool loom_shift_run_plain(struct loom_shift *shift, size_t index)
 /* Lowers a bound, never raises it. */
 void loom_shift_lower(_Atomic uint64_t *bound, uint64_t to);
 
+/* The one whose task this thread is in now; NULL: outside of tasks. */
+struct loom_shift *loom_shift_current(void);
 /* The level of calls made by this thread now: 0 outside of tasks. */
 int loom_shift_level(void);
-/* The shift whose task this thread runs now; NULL: none. */
-struct loom_shift *loom_shift_current(void);
+/* The same, but calls that ran in their caller do not count. */
+int loom_shift_parallel_level(void);
+/* How many cores calls made by this thread now may fill: its task's share; 0: all. */
+int loom_shift_cores(void);
+/* Whether what the shift's tasks compute is no longer wanted; whether a call is to end. A load or two for each level.
+ */
+bool loom_shift_is_cancelled(const struct loom_shift *shift);
+bool loom_shift_run_is_cancelled(const struct loom_run *run);
+/* By what, for messages: "the call was cancelled %s". */
+const char *loom_shift_run_canceller(const struct loom_run *run);
+/* Whether something may cancel it while it runs, other than its deadline. */
+static inline bool loom_shift_run_is_stoppable(const struct loom_run *run)
+{
+    return run->stop != NULL || run->interrupt != NULL || run->around != NULL;
+}
 /* The task that runs: in a range the one that was announced, else where it begins. */
 size_t loom_shift_task(const struct loom_shift *shift);
 /* What holds for those calls by a scope around the task that this thread is in; NULL: nothing. */

@@ -19,6 +19,8 @@ extern "C" {
 #endif
 
 /* What a worker finds when it starts. Plain data. */
+struct loom_inner_threads;
+
 struct loom_worker_post {
     uint64_t board_address; /* in the window */
     uint32_t seat;
@@ -27,6 +29,7 @@ struct loom_worker_post {
     int32_t fetch_fd;     /* socket to the supervisor: asks for segments (loom_supervisor_fetch) */
     int32_t bell_fds[16]; /* eventfds of the crew, -1 beyond bell_count */
     int32_t bell_count;
+    const struct loom_inner_threads *inner; /* of the call it is forked for; NULL: calls bring theirs */
 };
 
 enum loom_worker_event_kind {

@@ -7,6 +7,7 @@
  */
 #include "backends/surroundings.h"
 
+#include "backends/inner_threads.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/status.h"
@@ -140,6 +141,7 @@ static void remove_others(const char *environment, size_t nbytes)
 static bool set_environment(const char *environment, size_t nbytes)
 {
     if (loom_surroundings_have_environment(environment, nbytes)) return true;
+    loom_inner_threads_forget(); /* its variables are not the program's */
     remove_others(environment, nbytes);
     for (const char *at = environment; at < environment + nbytes; at += strlen(at) + 1) {
         size_t length = strcspn(at, "=");

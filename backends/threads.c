@@ -11,27 +11,43 @@
 #include "base/fpu.h"
 
 #include <omp.h>
+#include <stdlib.h>
 
 static void work(struct loom_local *local, struct loom_local_crew *crew, int number)
 {
     struct loom_binding binding;
+    struct loom_inner_of_thread before;
     loom_binding_enter(&binding, local->run->placement, number);
-    if (local->run->inner_threads > 0) omp_set_num_threads(local->run->inner_threads); /* of this implicit task only */
+    loom_inner_threads_enter(&local->run->inner, &local->inner, &before);
     loom_fpu_write(local->run->fp_control);     /* a thread of the pool has what the caller had when it was made */
     (void)loom_local_init(local, crew, number); /* if not, nothing is started any more: the worker tells so */
     loom_local_work(local, number, number == 0);
+    loom_inner_threads_leave(&before);
     loom_binding_leave(&binding); /* it is OpenMP's thread, or the caller's */
+}
+
+/* A call inside a task of another team gets its threads too. Where the user says how deep regions may go, it does not:
+ * fewer threads do its work. -1: nothing to put back. */
+static int allow_team(void)
+{
+    int most = omp_get_max_active_levels();
+    if (omp_get_active_level() < most || getenv("OMP_MAX_ACTIVE_LEVELS") != NULL || getenv("OMP_NESTED") != NULL)
+        return -1;
+    omp_set_max_active_levels(omp_get_active_level() + 1);
+    return most;
 }
 
 static void work_as_team(struct loom_local *local, struct loom_local_crew *crew)
 {
     const struct loom_run *run = local->run;
+    int active_levels = allow_team();
 #pragma omp parallel num_threads(run->n_jobs) default(none) shared(local, crew, run)
     {
         int team = omp_get_num_threads();
         /* A smaller team than asked for (a thread limit, a nested region) does the seats of the missing too. */
         for (int number = omp_get_thread_num(); number < run->n_jobs; number += team) work(local, crew, number);
     }
+    if (active_levels >= 0) omp_set_max_active_levels(active_levels);
 }
 
 static parloom_status run_threads(void *workers, const struct loom_run *run, parloom_error *error)

@@ -9,7 +9,6 @@
 #include "backends/catch.h"
 #include "backends/shift.h"
 #include "base/clock.h"
-#include "base/stop.h"
 
 #define LIMIT_LOOK_LEAST_NS UINT64_C(1000000)
 #define LIMIT_LOOK_MOST_NS  UINT64_C(10000000)
@@ -47,7 +46,7 @@ static void watch_deadline(struct loom_dispatch *dispatch, uint64_t now)
 
 static void watch_stop(struct loom_dispatch *dispatch)
 {
-    if (dispatch->is_cancelled || !loom_stop_is_requested(dispatch->run->stop)) return;
+    if (dispatch->is_cancelled || !loom_shift_run_is_cancelled(dispatch->run)) return;
     dispatch->is_cancelled = true;
     loom_shift_lower(&loom_dispatch_slot(dispatch)->stop_before, 0);
 }
@@ -82,7 +81,7 @@ uint64_t loom_watch_next(const struct loom_dispatch *dispatch, uint64_t now, uin
 {
     const struct loom_run *run = dispatch->run;
     uint64_t next = dispatch->is_timed_out ? LOOM_NEVER_NS : run->deadline_ns;
-    if (run->stop != NULL && !dispatch->is_cancelled && now + LOOM_WATCH_STOP_NS < next)
+    if (loom_shift_run_is_stoppable(run) && !dispatch->is_cancelled && now + LOOM_WATCH_STOP_NS < next)
         next = now + LOOM_WATCH_STOP_NS;
     if (run->task_timeout_ns > 0 && now + limit_look_ns(run) < next) next = now + limit_look_ns(run);
     if (run->watch != NULL && next_watch < next) next = next_watch;

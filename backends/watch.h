@@ -5,8 +5,9 @@
 
 #include "backends/dispatch.h"
 
-#define LOOM_WATCH_STOP_NS \
-    UINT64_C(5000000) /* how often a stop is looked at: nothing wakes poll when it is cancelled */
+/* How often a stop is looked at: nothing wakes poll when it is cancelled. With what poll rounds up, and the time until
+ * a CPU is free, tasks know within 10 ms. */
+#define LOOM_WATCH_STOP_NS UINT64_C(3000000)
 
 /* Stops the call where its deadline has passed or its stop was requested, and kills workers whose task is over its
  * limit. */

@@ -9,6 +9,8 @@
  */
 #include "backends/worker_self.h"
 
+#include "backends/inner_threads.h"
+
 #include "backends/reporter.h"
 #include "backends/state.h"
 #include "backends/worker_belt.h"
@@ -202,6 +204,7 @@ __attribute__((noreturn)) void loom_worker_serve(const struct loom_worker_post *
     _Static_assert(sizeof(struct loom_crash_shared) <= LOOM_BOARD_CRASH_BYTES, "fits the seat");
     loom_reporter_install((struct loom_crash_shared *)(void *)worker->seat->crash);
     (void)on_exit(leave_at_once, worker);
+    if (post->inner != NULL) loom_inner_threads_settle(post->inner); /* what worker_init loads reads variables */
     if (!loom_worker_init(worker->board, worker->seat)) _exit(LOOM_WORKER_BROKEN_BOARD);
     loom_store_release(&worker->seat->state, LOOM_SEAT_READY); /* pairs with the harvest */
     loom_retire_begin(&worker->retire, worker->board, worker->seat);

@@ -7,7 +7,7 @@
 #include "backends/worker_self.h"
 
 #include "backends/globals.h"
-#include "backends/openmp.h"
+#include "backends/inner_threads.h"
 #include "backends/side_channel.h"
 #include "backends/state.h"
 #include "base/binding.h"
@@ -221,6 +221,13 @@ parloom_status loom_worker_begin_shift(struct loom_worker_self *worker, parloom_
         .go_on = letter->go_on,
         .scope = (const parloom_options *)(uintptr_t)letter->scope,
         .channels = (const struct loom_channels *)(uintptr_t)letter->channels,
+        .stop = (const parloom_stop *)(uintptr_t)letter->stop,
+        /* Forked in the midst of a task: its words are the ones the program writes, or copies that stay as they are. */
+        .around = letter->functions_inherited ? loom_shift_current() : NULL,
+        .parallel_level = letter->parallel_level,
+        .cores = letter->cores,
+        .inner = letter->inner,
+        .deadline_ns = LOOM_NEVER_NS, /* the program watches it */
     };
     if (!letter->is_list) {
         parloom_status status = read_work(worker, 0, error);
@@ -228,6 +235,7 @@ parloom_status loom_worker_begin_shift(struct loom_worker_self *worker, parloom_
     }
     parloom_status status = loom_shift_begin(&worker->shift, &run, (int)worker->post->seat, error);
     if (status != PARLOOM_OK) return status;
+    worker->shift.is_stoppable = letter->is_stoppable;
     worker->shift.find_work = find_work;
     worker->shift.skips = (const uint64_t *)(uintptr_t)letter->skips;
     worker->shift.n_skips = (size_t)letter->n_skips;
@@ -246,10 +254,7 @@ parloom_status loom_worker_begin_shift(struct loom_worker_self *worker, parloom_
 void loom_worker_set_environment(struct loom_worker_self *worker)
 {
     loom_fpu_write(worker->letter->fp_control);
-    if (worker->letter->inner_threads > 0 && worker->letter->inner_threads != worker->inner_threads) {
-        worker->inner_threads = worker->letter->inner_threads;
-        loom_openmp_set_inner_threads(worker->inner_threads);
-    }
+    loom_inner_threads_settle(&worker->letter->inner);
 }
 
 static uint64_t cpu_ns(const struct loom_worker_self *worker)

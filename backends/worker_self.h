@@ -41,7 +41,6 @@ struct loom_worker_self {
     const struct loom_letter *letter;
     struct loom_work work;            /* of a list: the task that runs */
     const volatile uint32_t *is_here; /* 1; 0 in a process that a task forked */
-    int inner_threads;                /* set last */
     const _Atomic uint64_t *epoch;    /* of the segments; what was allocated since is mapped before the next task */
     uint64_t synced;                  /* up to which segments are mapped */
     struct loom_retire retire;        /* when this worker goes by itself */

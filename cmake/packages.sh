@@ -8,7 +8,7 @@ packages_of() {
     case $1 in
     build) echo gcc g++ cmake ninja-build pkg-config libhwloc-dev libdw-dev ;;
     demo) echo zlib1g-dev weather-util-data ;;
-    test) echo libgtest-dev clang-14 libclang-rt-14-dev libomp-14-dev clang-format-14 gfortran python3-numpy locales ;;
+    test) echo libgtest-dev clang-14 libclang-rt-14-dev libomp-14-dev clang-format-14 gfortran python3-numpy locales libopenblas0-pthread libblis4-pthread ;;
     lint) echo clang-tidy-14 python3 ;;
     bench) echo libbenchmark-dev libtbb-dev python3-numpy python3-joblib ;;
     *) echo "packages.sh: there is no set '$1'" >&2 && exit 2 ;;

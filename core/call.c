@@ -10,10 +10,10 @@
 
 #include "base/clock.h"
 #include "base/fpu.h"
+#include "base/interrupt.h"
 #include "base/memory_policy.h"
 #include "base/process.h"
 #include "base/status.h"
-#include "base/stop.h"
 #include "base/topology.h"
 #include "core/channel.h"
 #include "core/pool.h"
@@ -22,6 +22,7 @@
 #include "core/scope.h"
 #include "core/state.h"
 
+#include "backends/inner_threads.h"
 #include "backends/shift.h"
 #include "shm/window.h"
 
@@ -44,14 +45,29 @@ struct call {
     double cpu_before;
 };
 
-/* 0: as the caller has it. */
-static int inner_threads(const struct loom_plan *plan, const struct loom_placement *placement)
+/* The cores of the caller are divided among the workers: each task may fill its share with OpenMP and BLAS threads, or
+ * with calls of its own. A call that the caller runs itself leaves all as it is. */
+static void freeze_cores(const struct loom_plan *plan, struct loom_run *run)
 {
-    if (plan->options.inner_max_num_threads > 0) return plan->options.inner_max_num_threads;
-    if (plan->backend->memory == LOOM_MEMORY_SAME && plan->n_jobs == 1) return 0;
-    int share = loom_topology_cpu_count(false) / plan->n_jobs;
-    if (placement != NULL && loom_placement_least(placement) < share) share = loom_placement_least(placement);
-    return share > 0 ? share : 1;
+    int most = plan->options.inner_max_num_threads;
+    run->cores = loom_shift_cores();
+    if (most <= 0 && plan->backend->memory == LOOM_MEMORY_SAME && plan->n_jobs == 1) return;
+    int all = run->cores > 0 ? run->cores : loom_topology_cpu_count(false);
+    int share = all / plan->n_jobs > 0 ? all / plan->n_jobs : 1;
+    if (run->placement != NULL && loom_placement_least(run->placement) < share)
+        share = loom_placement_least(run->placement);
+    if (share < 1) share = 1;
+    run->cores = most > 0 ? most : share;
+    loom_inner_threads_choose(&run->inner, most, share);
+}
+
+/* What cancels it, beside its deadline. */
+static void freeze_stops(const struct loom_plan *plan, struct loom_run *run)
+{
+    const struct loom_shift *around = loom_shift_current();
+    run->stop = plan->options.stop;
+    run->interrupt = loom_interrupt_stop();
+    if (around != NULL && around->is_stoppable) run->around = around;
 }
 
 static void before_retry(size_t begin, size_t end, void *state)
@@ -74,6 +90,7 @@ void loom_call_freeze_plan(const struct loom_plan *plan, struct loom_run *run)
     run->is_static = options->schedule == PARLOOM_SCHEDULE_STATIC;
     run->n_jobs = plan->n_jobs;
     run->level = loom_shift_level();
+    run->parallel_level = loom_shift_parallel_level() + !plan->is_alone;
     run->backend_name = plan->backend->name;
     run->retries = options->retries > 0 ? options->retries : 0;
     run->checks_globals = options->check_globals > 0;
@@ -85,8 +102,8 @@ void loom_call_freeze_plan(const struct loom_plan *plan, struct loom_run *run)
                    : options->idle_timeout > 0 ? loom_clock_of_seconds(options->idle_timeout)
                                                : 0;
     run->growth_nbytes = options->worker_growth_limit == PARLOOM_NEVER ? 0 : options->worker_growth_limit;
-    run->stop = options->stop;
-    run->inner_threads = inner_threads(plan, run->placement);
+    freeze_stops(plan, run);
+    freeze_cores(plan, run);
     run->fp_control = loom_fpu_read();
     run->modules_by_value = options->modules == PARLOOM_MODULES_BY_VALUE;
     run->wants_cpu = options->report != NULL || options->progress != NULL;
@@ -134,6 +151,15 @@ static parloom_status capture_state(struct call *call, parloom_error *error)
     return loom_state_capture(&call->state, error);
 }
 
+/* Before workers could take a first task. */
+static parloom_status look_for_stop(struct call *call, parloom_error *error)
+{
+    freeze_stops(&call->plan, &call->run);
+    if (!loom_shift_run_is_cancelled(&call->run)) return PARLOOM_OK;
+    return loom_status_fail(error, PARLOOM_ERR_CANCELLED, 0, "the call was cancelled %s before it began",
+                            loom_shift_run_canceller(&call->run));
+}
+
 static parloom_status prepare(struct call *call, parloom_error *error)
 {
     const parloom_options *options = &call->plan.options;
@@ -141,10 +167,8 @@ static parloom_status prepare(struct call *call, parloom_error *error)
     size_t block_size = reduces ? loom_plan_block_size(call->request->n, options->batch_size) : 0;
     size_t errors_room = options->errors != NULL ? options->n_errors : 1;
     parloom_status status = loom_tally_init(&call->tally, call->request->n, errors_room, error);
+    if (status == PARLOOM_OK) status = look_for_stop(call, error);
     if (status != PARLOOM_OK) return status;
-    if (loom_stop_is_requested(options->stop)) /* before workers could take a first task */
-        return loom_status_fail(error, PARLOOM_ERR_CANCELLED, 0,
-                                "the call was cancelled through its stop before it began");
     parloom_memory_policy before = loom_memory_policy_set(options->memory_policy);
     status = loom_arguments_stage(&call->arguments, call->request, options, (int)call->plan.backend->memory, block_size,
                                   error);

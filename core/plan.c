@@ -2,6 +2,7 @@
 /*
  * plan.c - choose backend and number of workers (see plan.h).
  *
+ * Nesting     a call that its caller runs does not count: what its tasks start finds all as it was.
  * Backend     require wins over everything but a backend the call itself names against it (refused); then call, pool,
  *             scope, default, environment; then prefer; then processes, or one registered as default (which wins over
  *             the environment too). Nested: below a task threads, below that sequential, unless one was named.
@@ -11,10 +12,12 @@
 #include "core/plan.h"
 
 #include "backends/shift.h"
+#include "base/atomics.h"
 #include "base/binding.h"
 #include "base/expression.h"
 #include "base/log.h"
 #include "base/options.h"
+#include "base/options_parse.h"
 #include "base/status.h"
 #include "base/topology.h"
 #include "core/pool.h"
@@ -22,6 +25,7 @@
 #include "shm/segment.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { MOST_BLOCKS = 128, MOST_LEVELS = 10, VERBOSE_CHOICES = 10 };
@@ -35,6 +39,14 @@ static bool shares_memory(const char *name)
 {
     const struct loom_backend *backend = loom_backend_find(name);
     return backend != NULL && backend->memory == LOOM_MEMORY_SAME;
+}
+
+/* In a task "all cores" are its share of them. */
+static int effective_jobs(int n_jobs)
+{
+    int cores = loom_shift_cores();
+    if (n_jobs >= 0 || cores == 0) return loom_topology_effective_jobs(n_jobs);
+    return cores + 1 + n_jobs > 1 ? cores + 1 + n_jobs : 1;
 }
 
 static bool is_as_required(const struct loom_backend *backend, parloom_require require)
@@ -51,7 +63,7 @@ static parloom_status check_pool(const parloom_options *given, const parloom_poo
     const char *what = NULL;
     if (!is_same_name(given->backend, loom_pool_backend(pool)->name) && !is_same_name(given->backend, kept->backend))
         what = "backend";
-    if (given->n_jobs != 0 && loom_topology_effective_jobs(given->n_jobs) != loom_pool_n_jobs(pool)) what = "n_jobs";
+    if (given->n_jobs != 0 && effective_jobs(given->n_jobs) != loom_pool_n_jobs(pool)) what = "n_jobs";
     if (given->worker_init != NULL && given->worker_init != kept->worker_init) what = "worker_init";
     if (what == NULL) return PARLOOM_OK;
     return loom_status_fail(error, PARLOOM_ERR_INVALID, 0,
@@ -102,7 +114,7 @@ static parloom_status choose_pool(struct loom_plan *plan, const parloom_options 
 
 static const char *nested_default(void)
 {
-    int level = loom_shift_level();
+    int level = loom_shift_parallel_level();
     if (level == 0) return loom_backend_default();
     return level == 1 ? "threads" : "sequential";
 }
@@ -110,7 +122,7 @@ static const char *nested_default(void)
 static const char *preferred(const parloom_options *options)
 {
     if (options->prefer == PARLOOM_PREFER_THREADS) return "threads";
-    if (options->prefer == PARLOOM_PREFER_PROCESSES && loom_shift_level() == 0) return "processes";
+    if (options->prefer == PARLOOM_PREFER_PROCESSES && loom_shift_parallel_level() == 0) return "processes";
     return nested_default();
 }
 
@@ -253,10 +265,23 @@ static parloom_status check_fresh(struct loom_plan *plan, const parloom_options 
                             given->fresh_worker_every, plan->backend->name);
 }
 
+/* As in joblib: said once, and done in the caller. The backend refuses what needs a worker. */
+static bool cannot_nest(const struct loom_plan *plan)
+{
+    static _Atomic int is_told;
+    if (loom_shift_parallel_level() == 0 || plan->n_jobs == 1 || plan->backend->cannot_nest == NULL) return false;
+    const char *below = plan->backend->cannot_nest(plan->params);
+    if (below == NULL) return false;
+    if (!loom_exchange_full(&is_told, 1)) /* whoever comes first says it */
+        loom_log(LOOM_LOG_WARNING, "%s-backed parallel loops cannot be nested below %s, setting n_jobs=1",
+                 plan->backend->name, below);
+    return true;
+}
+
 static parloom_status choose_jobs(struct loom_plan *plan, parloom_error *error)
 {
     if (plan->pool != NULL) plan->n_jobs = loom_pool_n_jobs(plan->pool);
-    if (plan->n_jobs == 0) plan->n_jobs = loom_topology_effective_jobs(plan->options.n_jobs);
+    if (plan->n_jobs == 0) plan->n_jobs = effective_jobs(plan->options.n_jobs);
     if (plan->options.task_timeout > 0 && !plan->backend->can_kill)
         return loom_status_fail(error, PARLOOM_ERR_UNSUPPORTED, 0,
                                 "task_timeout is %g s, and the backend \"%s\" cannot end a task that runs: use "
@@ -264,12 +289,35 @@ static parloom_status choose_jobs(struct loom_plan *plan, parloom_error *error)
                                 plan->options.task_timeout, plan->backend->name);
     const struct loom_backend *caller = loom_backend_find("sequential");
     plan->chosen = plan->backend;
-    if (plan->backend == caller) plan->n_jobs = 1;
-    if (plan->n_jobs == 1 && !(plan->backend->can_kill && needs_worker(plan))) plan->backend = caller;
-    if (loom_shift_level() > MOST_LEVELS)
-        return loom_status_fail(error, PARLOOM_ERR_LIMIT, 0, "calls are nested %d deep: at most %d", loom_shift_level(),
-                                MOST_LEVELS);
+    bool needs = plan->backend->can_kill && needs_worker(plan);
+    if (plan->backend == caller || (!needs && cannot_nest(plan))) plan->n_jobs = 1;
+    if (plan->n_jobs == 1 && !needs) plan->backend = caller;
+    plan->is_alone = plan->backend == caller;
     return PARLOOM_OK;
+}
+
+/* PARLOOM_MAX_DEPTH, as LOKY_MAX_DEPTH; what is not usable is said once. */
+static int most_levels(void)
+{
+    static _Atomic int is_told;
+    const char *text = secure_getenv("PARLOOM_MAX_DEPTH");
+    int most = MOST_LEVELS;
+    if (text == NULL || text[0] == '\0') return most;
+    if (loom_options_parse_integer("PARLOOM_MAX_DEPTH", text, &most, NULL) == PARLOOM_OK && most >= 1) return most;
+    if (!loom_exchange_full(&is_told, 1))
+        loom_log(LOOM_LOG_WARNING, "PARLOOM_MAX_DEPTH=\"%.100s\" is ignored: expected a whole number, 1 or more", text);
+    return MOST_LEVELS;
+}
+
+/* Recursion without an end stops here, and not where threads, processes or the stack do. */
+static parloom_status check_depth(parloom_error *error)
+{
+    int level = loom_shift_level();
+    if (level == 0 || level <= most_levels()) return PARLOOM_OK;
+    return loom_status_fail(error, PARLOOM_ERR_LIMIT, 0,
+                            "calls are nested %d deep, and at most %d are allowed: a recursion without an end? Else "
+                            "set PARLOOM_MAX_DEPTH",
+                            level, most_levels());
 }
 
 /* The call's own must make sense whoever works. One from around it counts where there are workers to take tasks ahead:
@@ -291,7 +339,8 @@ static parloom_status make(struct loom_plan *plan, const parloom_options *given,
     parloom_status status = loom_options_read(given, &options, error);
     if (status != PARLOOM_OK) return status;
     plan->options = options;
-    status = choose_pool(plan, &options, is_pool, error);
+    status = check_depth(error);
+    if (status == PARLOOM_OK) status = choose_pool(plan, &options, is_pool, error);
     if (status == PARLOOM_OK) status = choose_backend(plan, &options, error);
     if (status == PARLOOM_OK) status = read_params(plan, &options, error);
     if (status == PARLOOM_OK) status = check_folder(&plan->options, error);
@@ -330,5 +379,5 @@ int parloom_effective_n_jobs(int n_jobs)
     struct loom_plan plan;
     parloom_error error; /* a call made now would say it */
     if (n_jobs == 0 && loom_plan_make(&plan, NULL, &error) == PARLOOM_OK) return plan.n_jobs;
-    return loom_topology_effective_jobs(n_jobs);
+    return effective_jobs(n_jobs);
 }

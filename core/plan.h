@@ -17,6 +17,7 @@ struct loom_plan {
     const struct loom_backend *chosen; /* before one job made it the caller's own work */
     parloom_pool *pool;                /* NULL: shared workers, or none */
     int n_jobs;                        /* effective, at least 1 */
+    bool is_alone;                     /* the caller does it: no level of its own for the calls that its tasks make */
     const char *params;                /* backend_params that the backend takes, or NULL */
 };
 

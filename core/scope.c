@@ -139,12 +139,33 @@ static bool fill(parloom_options *options)
     return scope != NULL || around != NULL || has_default;
 }
 
+/* The environment says how much of the machine the program may fill: in a task no more than its share of that. */
+static void fill_from_environment(parloom_options *options, const parloom_options *environment)
+{
+    int cores = loom_shift_cores();
+    bool is_open = options->n_jobs == 0;
+    loom_options_fill_unset(options, environment);
+    if (is_open && cores > 0 && options->n_jobs > cores) options->n_jobs = cores;
+}
+
+/*
+ * What was said outside of two tasks in each other is not said for calls that deep: they run in their caller, unless
+ * they, or a scope of the task's own, ask for workers. Else a recursive function below a scope of two processes would
+ * have two to the power of its depth.
+ */
 parloom_status loom_scope_fill(parloom_options *options, parloom_error *error)
 {
     const parloom_options *environment;
+    const struct scope *own = current();
+    if (own != NULL) loom_options_fill_unset(options, &own->options);
+    parloom_options asked = *options;
     (void)fill(options);
     parloom_status status = loom_options_environment(&environment, error);
-    if (status == PARLOOM_OK) loom_options_fill_unset(options, environment);
+    if (status == PARLOOM_OK) fill_from_environment(options, environment);
+    if (loom_shift_parallel_level() < 2) return status;
+    options->n_jobs = asked.n_jobs;
+    options->backend = asked.backend;
+    options->backend_params = asked.backend_params;
     return status;
 }
 

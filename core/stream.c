@@ -8,6 +8,7 @@
  * Ends              done; or a failure, after what was still running (of the source) or at once (of the stream).
  */
 #include "backends/lane.h"
+#include "backends/shift.h"
 #include "base/clock.h"
 #include "base/expression.h"
 #include "base/memory.h"
@@ -273,8 +274,9 @@ static parloom_status watch(const parloom_stream *stream, parloom_error *error)
     const struct loom_run *run = &stream->run;
     if (run->deadline_ns != LOOM_NEVER_NS && loom_clock_ns() >= run->deadline_ns)
         return loom_status_fail(error, PARLOOM_ERR_TIMEOUT, 0, "the stream ran past its limit");
-    if (loom_stop_is_requested(run->stop))
-        return loom_status_fail(error, PARLOOM_ERR_CANCELLED, 0, "the stream was cancelled through its stop");
+    if (loom_shift_run_is_cancelled(run))
+        return loom_status_fail(error, PARLOOM_ERR_CANCELLED, 0, "the stream was cancelled %s",
+                                loom_shift_run_canceller(run));
     return PARLOOM_OK;
 }
 

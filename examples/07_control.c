@@ -3,11 +3,12 @@
  * 07_control.c - what a program holds in its hands around a call: cores, process defaults, the log, stopping.
  *
  * A loop of tasks that would never end is cancelled from its progress callback; it could as well be cancelled from
- * another thread or a signal handler.
+ * another thread or a signal handler. Ctrl-C can do it, too.
  */
 #include <parloom/parloom.h>
 
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -54,6 +55,26 @@ static int wait_and_cancel(void)
     return status == PARLOOM_ERR_CANCELLED && report.ok + report.cancelled == TASKS ? 0 : 1;
 }
 
+static void press_ctrl_c(const parloom_report *so_far, void *state)
+{
+    (void)so_far;
+    volatile int *is_pressed = state; /* a second one would end the program */
+    if (!*is_pressed) raise(SIGINT);
+    *is_pressed = 1;
+}
+
+/* The same by Ctrl-C: results are kept, and the program says itself when it ends. */
+static int wait_and_be_interrupted(void)
+{
+    int is_pressed = 0;
+    if (parloom_interrupt_begin(NULL) != PARLOOM_OK) return 1;
+    parloom_status status = parloom_for(TASKS, wait_for_the_end, NULL, 0,
+                                        PARLOOM_OPTIONS(.progress = press_ctrl_c, .progress_state = &is_pressed), NULL);
+    bool is_interrupted = parloom_interrupt_end(false); /* true here would end the program now, as Ctrl-C does */
+    printf("%s, interrupted: %s\n", parloom_status_name(status), is_interrupted ? "yes" : "no");
+    return status == PARLOOM_ERR_CANCELLED && is_interrupted ? 0 : 1;
+}
+
 /* One task fails, the others' results are there. */
 static int take_roots(void)
 {
@@ -80,7 +101,7 @@ int main(void)
     printf("parloom %s, cores usable here: %d\n", parloom_version(), parloom_cpu_count(false));
     parloom_set_log(to_stderr, name);
     if (parloom_set_defaults(PARLOOM_OPTIONS(.n_jobs = 2), NULL) != PARLOOM_OK) return 1;
-    int failures = wait_and_cancel() + take_roots();
+    int failures = wait_and_cancel() + wait_and_be_interrupted() + take_roots();
     if (parloom_shutdown_within(10, NULL) != PARLOOM_OK) failures++;
     parloom_shutdown(false); /* not needed, both: workers end with the program, or are used again by the next call */
     return failures == 0 ? 0 : 1;

@@ -97,8 +97,9 @@ typedef struct parloom_stop {
 } parloom_stop;
 
 /*
- * Requests the end of all calls that name this stop: they start nothing more, and return when the tasks that run have
- * ended (a long body may look now and then: parloom_cancelled). What was not run ends as PARLOOM_ERR_CANCELLED.
+ * Requests the end of all calls that name this stop, and of those that their tasks have made: they start nothing more,
+ * and return when the tasks that run have ended (a long body may look now and then: parloom_cancelled says so within
+ * 10 ms). What was not run, or failed after it was told, ends as PARLOOM_ERR_CANCELLED.
  *
  * stop     borrows; NULL: nothing
  *
@@ -110,6 +111,38 @@ typedef struct parloom_stop {
  * Example: examples/07_control.c
  */
 void parloom_cancel(parloom_stop *stop);
+
+/*
+ * Makes the first Ctrl-C (SIGINT) cancel calls: those that begin between here and the matching end, in any thread, end
+ * as if their stop had been cancelled. The program's own handler is set again at once, so a second Ctrl-C does what it
+ * always did. Begins nest; the outermost pair counts. A program that ignores SIGINT goes on ignoring it.
+ *
+ * error    NULL is fine
+ *
+ * Returns: PARLOOM_OK, or, and then nothing has begun,
+ * Errors:
+ *   PARLOOM_ERR_IO  the handler cannot be set
+ * Threads: any thread of the program; the handler is that of the whole process.
+ * Blocks:  never.
+ * Since:   0.1
+ * Example: examples/07_control.c
+ */
+parloom_status parloom_interrupt_begin(parloom_error *error);
+
+/*
+ * Ends it: the program's own handler is back, or stays, if the program has set another one meanwhile.
+ *
+ * pass_on  true: a Ctrl-C that was taken is raised again by the outermost end, when calls have returned and results are
+ *          saved: the program's handler is called, or the program ends as by any Ctrl-C. false: it has done its work
+ *
+ * Returns: true when a Ctrl-C was taken since the outermost begin. Without a begin: false.
+ * Errors:  none.
+ * Threads: any thread of the program; with pass_on the program's handler runs in this one.
+ * Blocks:  never.
+ * Since:   0.1
+ * Example: examples/07_control.c
+ */
+bool parloom_interrupt_end(bool pass_on);
 
 /* What a call did, or has done so far. At the end ok + failed + crashed + exited + timed_out + cancelled = tasks. */
 typedef struct parloom_report {
@@ -144,7 +177,7 @@ typedef struct parloom_options {
      * or a limit or a retry needs a worker). -1: all usable cores, -2: all but one, ...; at least one worker. */
     int n_jobs;
     /* "sequential", "threads", "processes" or "fork". NULL: unset (processes; in a task threads, below that
-     * sequential). */
+     * sequential; tasks that ran in their caller do not count). */
     const char *backend;
     /* "key=value;..." for the backend. Of the built-in ones only fork takes one: "force=1" forks although the program
      * has other threads, which is safe only where the tasks need no lock that such a thread may hold. */
@@ -211,8 +244,9 @@ typedef struct parloom_options {
 
     /* ---- what workers are like */
 
-    /* OpenMP and BLAS threads inside a task. 0: unset (cores / n_jobs); negative: the same, also below a scope that
-     * sets it. */
+    /* OpenMP and BLAS threads inside a task, on every backend. 0: unset (OMP_NUM_THREADS, OPENBLAS_NUM_THREADS, ...
+     * where the environment has them, else cores / n_jobs; in a task its share of the cores counts); negative: the
+     * same, also below a scope that sets it. */
     int inner_max_num_threads;
     /* Run once in each new worker before its first task, on every backend; non-zero is a failure. Shared workers that
      * ran another one are replaced. */
@@ -302,8 +336,9 @@ parloom_status parloom_options_set(parloom_options *options, const char *name, c
 
 /*
  * Begins a scope: options for everything this thread starts until the matching end, also inside its tasks (there all
- * but pool, stop, progress and worker_init, which mean something in this thread or process alone). Scopes nest; the
- * inner one wins, field by field.
+ * but pool, stop, progress and worker_init, which mean something in this thread or process alone; and backend and
+ * n_jobs not in tasks of tasks, so that a recursion does not multiply workers). Scopes nest; the inner one wins, field
+ * by field.
  *
  * options  borrows; copied, with their strings and worker_init_state
  * error    NULL is fine

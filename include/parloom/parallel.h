@@ -87,7 +87,9 @@ int parloom_fail(const parloom_task *task, int code, const char *format, ...)
 int parloom_fail_text(const parloom_task *task, int code, const char *text);
 
 /*
- * Asks whether this call has been cancelled, or is past its limit: a long body may look now and then, and return.
+ * Asks whether this call has been cancelled, is past its limit, or runs in a task of which that is true: a long body
+ * may look now and then, and return. A cancelled task that returns 0 is OK; other codes count as PARLOOM_ERR_CANCELLED,
+ * and no longer as PARLOOM_ERR_TASK, once the task was told.
  *
  * task     of the body
  *
@@ -307,13 +309,14 @@ parloom_arg parloom_reduce(void *data, size_t nbytes, void (*combine)(void *into
  *   PARLOOM_ERR_SPACE, PARLOOM_ERR_MEMORY, PARLOOM_ERR_LIMIT, PARLOOM_ERR_IO  arguments or workers cannot be had
  *   PARLOOM_ERR_VERSION      a module on disk is no longer the one that runs
  *   PARLOOM_ERR_BUSY         the pool is closing, or fills the statuses, errors or report of another call
+ * In a task also PARLOOM_ERR_LIMIT: calls are nested more than PARLOOM_MAX_DEPTH (10) deep.
  * Errors of tasks (the first in task order counts):
  *   PARLOOM_ERR_TASK         the body returned non-zero: error.code
  *   PARLOOM_ERR_CRASHED      its worker died of a signal: error.signal, error.address
  *   PARLOOM_ERR_EXITED       it ended its process: error.code
  *   PARLOOM_ERR_TIMEOUT      it ran past task_timeout, or the call past timeout
  * Errors of the call as a whole:
- *   PARLOOM_ERR_CANCELLED    its stop was cancelled
+ *   PARLOOM_ERR_CANCELLED    its stop was cancelled, or what it runs in; or Ctrl-C (parloom_interrupt_begin)
  *   PARLOOM_ERR_CALLBACK     worker_init failed: error.code
  *   PARLOOM_ERR_POOL         workers keep dying
  *   PARLOOM_ERR_INTERNAL     a defect in parloom

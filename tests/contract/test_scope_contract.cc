@@ -3,7 +3,6 @@
 #include "contract/places.h"
 
 #include <thread>
-#include <unistd.h>
 
 using namespace contract;
 
@@ -31,26 +30,6 @@ seen look_here(const parloom_options *options = nullptr)
     parloom_error error = {};
     EXPECT_EQ(parloom_for(1, look, args, 1, options, &error), PARLOOM_OK) << error.message;
     return found;
-}
-
-/* args[0]: three of them: what a nested call sees, the same in a scope of the task's own, and after it. */
-int look_inside(const parloom_task *task, void *const *args)
-{
-    auto *found = static_cast<struct seen *>(args[0]);
-    memset(found, 0, 3 * sizeof *found);
-    parloom_arg into[3][1];
-    for (int k = 0; k < 3; k++) into[k][0] = parloom_out(&found[k], sizeof found[k]);
-    if (parloom_for(1, look, into[0], 1, nullptr, nullptr) != PARLOOM_OK) return 1;
-    parloom_options own = PARLOOM_OPTIONS_INIT;
-    own.backend = "sequential";
-    own.n_jobs = 1;
-    if (parloom_scope_begin(&own, nullptr) != PARLOOM_OK) return 2;
-    if (parloom_for(1, look, into[1], 1, nullptr, nullptr) != PARLOOM_OK) return 3;
-    parloom_scope_end();
-    parloom_scope_end(); /* one too many: those of the caller are not this task's to end */
-    if (parloom_for(1, look, into[2], 1, nullptr, nullptr) != PARLOOM_OK) return 4;
-    found[2].n_jobs = parloom_effective_n_jobs(0);
-    return task->level == 0 ? 0 : 5;
 }
 
 int ignore(const parloom_task *, void *const *)
@@ -212,50 +191,6 @@ TEST_F(Scope, OfTheProcessHoldsWhereNoOtherDoes)
     EXPECT_EQ(parloom_effective_n_jobs(0), 3) << "the old default stays";
     ASSERT_OK(parloom_set_defaults(nullptr, &error));
     EXPECT_EQ(parloom_effective_n_jobs(0), 1);
-}
-
-/* ------------------------------------------------------------ inside tasks */
-
-class ScopeInTask : public Placed
-{
-};
-INSTANTIATE_TEST_SUITE_P(On, ScopeInTask, ::testing::ValuesIn(every_place), name_of);
-
-TEST_P(ScopeInTask, HoldsOnEveryBackend)
-{
-    seen found[3];
-    parloom_options scope = PARLOOM_OPTIONS_INIT, call = options();
-    scope.backend = "threads";
-    scope.n_jobs = 2;
-    scope.max_nbytes = 12345;
-    scope.temp_folder = "/tmp";
-    ASSERT_OK(parloom_scope_begin(&scope, &error));
-    parloom_arg args[] = { parloom_out(found, sizeof found) };
-    ASSERT_OK(parloom_for(1, look_inside, args, 1, &call, &error));
-    EXPECT_EQ(parloom_effective_n_jobs(0), 2) << "the scope is still there";
-    parloom_scope_end();
-    EXPECT_STREQ(found[0].backend, "threads");
-    EXPECT_EQ(found[0].level, 1);
-    EXPECT_STREQ(found[1].backend, "sequential");
-    EXPECT_STREQ(found[2].backend, "threads");
-    EXPECT_EQ(found[2].n_jobs, 2);
-}
-
-TEST_P(ScopeInTask, OfTheProcessHoldsOnEveryBackend)
-{
-    seen found[3];
-    parloom_options given = PARLOOM_OPTIONS_INIT, call = options();
-    given.backend = "threads";
-    given.n_jobs = 2;
-    ASSERT_OK(parloom_set_defaults(&given, &error));
-    parloom_arg args[] = { parloom_out(found, sizeof found) };
-    ASSERT_OK(parloom_for(1, look_inside, args, 1, &call, &error));
-    ASSERT_OK(parloom_set_defaults(nullptr, &error));
-    EXPECT_STREQ(found[0].backend, "threads");
-    EXPECT_EQ(found[2].n_jobs, 2);
-    /* Gone afterwards, also in workers that are kept. */
-    ASSERT_OK(parloom_for(1, look_inside, args, 1, &call, &error));
-    EXPECT_STREQ(found[0].backend, "sequential");
 }
 
 /* ------------------------------------------------------------- pre_dispatch */

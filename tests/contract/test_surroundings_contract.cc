@@ -23,6 +23,15 @@ struct Seen {
     int n_variables;
 };
 
+/* Workers have these of their own, where the program has not: how many threads a task may start. */
+bool is_of_worker(const char *variable)
+{
+    for (const char *name : { "OMP_NUM_THREADS=", "OPENBLAS_NUM_THREADS=", "MKL_NUM_THREADS=", "BLIS_NUM_THREADS=",
+                              "VECLIB_MAXIMUM_THREADS=", "NUMBA_NUM_THREADS=", "NUMEXPR_NUM_THREADS=", "ENABLE_IPC=" })
+        if (strncmp(variable, name, strlen(name)) == 0) return true;
+    return false;
+}
+
 int look(const parloom_task *task, void *const *args)
 {
     Seen *seen = static_cast<Seen *>(args[0]) + task->index;
@@ -41,7 +50,7 @@ int look(const parloom_task *task, void *const *args)
         seen->umask = static_cast<unsigned>(mask);
     }
     seen->n_variables = 0;
-    for (char **at = environ; *at != nullptr; at++) seen->n_variables++;
+    for (char **at = environ; *at != nullptr; at++) seen->n_variables += !is_of_worker(*at);
     return 0;
 }
 
@@ -87,7 +96,7 @@ class Surroundings : public contract::Placed
     int count_variables()
     {
         int count = 0;
-        for (char **at = environ; *at != nullptr; at++) count++;
+        for (char **at = environ; *at != nullptr; at++) count += !is_of_worker(*at);
         return count;
     }
 
