@@ -87,7 +87,9 @@ int parloom_return(const parloom_task *task, const void *data, size_t nbytes);
  *            STOP: the stream ends with the first result that is a failure; GO_ON: it goes on. Of statuses, errors and
  *            report the pointers are copied: what they point to is borrowed until the stream is closed, statuses and
  *            errors being filled then, too. task_timeout is looked at while the program waits in parloom_stream_next.
- *            schedule does not apply. NULL: all unset
+ *            schedule, fresh_worker_every and check_globals do not apply. What loops carry into worker processes call
+ *            by call does not follow a stream's calls: they find registered state, environment, working directory and
+ *            locale as the worker has them, and what they give to parloom_record is not collected. NULL: all unset
  * error      NULL is fine
  *
  * Returns: PARLOOM_OK, or
