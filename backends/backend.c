@@ -93,7 +93,7 @@ bool loom_backend_drain(uint64_t deadline_ns)
 parloom_status loom_backend_configure(const struct loom_backend **backend, int *n_jobs, const char *params,
                                       parloom_error *error)
 {
-    for (int k = 0; (*backend)->custom != NULL; k++) {
+    for (int k = 0; *backend != NULL && (*backend)->custom != NULL; k++) {
         const char *fallback = NULL, *name = (*backend)->name;
         parloom_status status = loom_custom_configure((*backend)->custom, n_jobs, params, &fallback, error);
         if (status == PARLOOM_OK || fallback == NULL) return status;

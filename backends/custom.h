@@ -46,7 +46,7 @@ parloom_status loom_custom_configure(struct loom_custom *custom, int *n_jobs, co
                                      const char **fallback_out, parloom_error *error);
 parloom_status loom_custom_open(struct loom_custom *custom, void **workers_out, const parloom_options *options,
                                 int n_jobs, parloom_error *error);
-void loom_custom_close(struct loom_custom *custom, void *workers);
+void loom_custom_close(struct loom_custom *custom, void *opened);
 parloom_status loom_custom_run(struct loom_custom *custom, void *workers, const struct loom_run *run,
                                parloom_error *error);
 void loom_custom_shutdown(struct loom_custom *custom, bool kill);
@@ -55,7 +55,7 @@ void loom_custom_shutdown(struct loom_custom *custom, bool kill);
 
 /* crew: whose worker_init has run, or NULL. MEMORY. */
 parloom_status loom_custom_begin(parloom_backend_run **run_out, struct loom_custom *custom,
-                                 struct loom_local_crew *crew, const struct loom_run *run, parloom_error *error);
+                                 struct loom_local_crew *crew, const struct loom_run *frozen, parloom_error *error);
 /* After its run operation returned status and error. Waits for tasks that still run; what the call comes to. */
 parloom_status loom_custom_end(parloom_backend_run *handle, parloom_status status, parloom_error *error);
 

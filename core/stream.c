@@ -399,7 +399,7 @@ static parloom_status open_planned(parloom_stream *stream, parloom_error *error)
     return open_lane(stream, error);
 }
 
-static parloom_status open(parloom_stream *stream, const parloom_options *given, parloom_error *error)
+static parloom_status start(parloom_stream *stream, const parloom_options *given, parloom_error *error)
 {
     parloom_status status = loom_plan_make(&stream->plan, given, error);
     if (status != PARLOOM_OK) stream->plan.options.struct_size = 0;
@@ -427,7 +427,7 @@ parloom_status parloom_stream_open(parloom_stream **stream_out, parloom_source s
     stream->source = source;
     stream->state = state;
     stream->is_ordered = ordered;
-    parloom_status status = open(stream, options, error);
+    parloom_status status = start(stream, options, error);
     if (status != PARLOOM_OK) {
         destroy(stream);
         return status;

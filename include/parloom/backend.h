@@ -171,7 +171,7 @@ size_t parloom_backend_list(const char **names, size_t room);
 /*
  * Says how many workers a call has: not more than configure said, nor than tasks.
  *
- * run      of the run operation; one that is over has none
+ * handle   of the run operation; one that is over has none
  *
  * Returns: their number; they are 0 and up.
  * Errors:  none.
@@ -180,7 +180,7 @@ size_t parloom_backend_list(const char **names, size_t room);
  * Since:   0.2
  * Example: examples/13_custom_backend.c
  */
-int parloom_backend_workers(parloom_backend_run *run);
+int parloom_backend_workers(parloom_backend_run *handle);
 
 /*
  * Takes the next tasks for a worker, who has reported all it took before.
@@ -221,7 +221,7 @@ bool parloom_backend_execute(parloom_backend_run *run, int worker, parloom_backe
 /*
  * Reports what became of tasks.
  *
- * run      of the run operation
+ * handle   of the run operation
  * worker   who took them
  * result   borrows; of parloom_backend_execute. For a process that died in task k of its chunk [begin, end): { begin,
  *          k + 1, k, PARLOOM_ERR_CRASHED, ... }; the rest of its chunk is run by the process that takes its place
@@ -235,7 +235,7 @@ bool parloom_backend_execute(parloom_backend_run *run, int worker, parloom_backe
  * Since:   0.2
  * Example: examples/13_custom_backend.c
  */
-parloom_status parloom_backend_report(parloom_backend_run *run, int worker, const parloom_backend_result *result);
+parloom_status parloom_backend_report(parloom_backend_run *handle, int worker, const parloom_backend_result *result);
 
 /*
  * Does a worker's whole part of a call in this thread: next, execute and report until nothing is left.
@@ -256,7 +256,7 @@ void parloom_backend_work(parloom_backend_run *run, int worker);
  * Waits until nothing is left to take and all that was taken is reported. Meanwhile the caller's progress callback is
  * called and limits are looked at.
  *
- * run      of the run operation
+ * handle   of the run operation
  *
  * Returns: nothing.
  * Errors:  none.
@@ -265,7 +265,7 @@ void parloom_backend_work(parloom_backend_run *run, int worker);
  * Since:   0.2
  * Example: examples/13_custom_backend.c
  */
-void parloom_backend_wait(parloom_backend_run *run);
+void parloom_backend_wait(parloom_backend_run *handle);
 
 #ifdef __cplusplus
 }
