@@ -114,6 +114,6 @@ void loom_lane_close(struct loom_lane *base)
     drop_all(lane, &lane->ended, true);
     loom_lane_destroy(lane);
     pthread_mutex_unlock(&crew->lock);
-    closed(closed_state);
+    if (closed != NULL) closed(closed_state);
     order.end(order.state);
 }

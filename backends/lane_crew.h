@@ -39,7 +39,7 @@ struct loom_crew_lane {
     parloom_error refusal;
 };
 
-/* closed is called when the lane has let go of the crew. LIMIT: LOOM_BOARD_BELTS are open on it. */
+/* closed, unless NULL, is called when the lane has let go of the crew. LIMIT: LOOM_BOARD_BELTS are open on it. */
 parloom_status loom_crew_lane_open(struct loom_crew *crew, const struct loom_lane_order *order,
                                    void (*closed)(void *state), void *closed_state, struct loom_lane **lane_out,
                                    parloom_error *error);

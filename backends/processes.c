@@ -425,12 +425,6 @@ static parloom_status run_processes(void *workers, const struct loom_run *run, p
     return status;
 }
 
-/* The lane of a pool has nothing more to let go of: closing the pool waits for it. */
-static void leave_pool(void *state)
-{
-    (void)state;
-}
-
 static void leave_shared(void *state)
 {
     release_shared(state);
@@ -450,8 +444,8 @@ static parloom_status open_lane(void *workers, const struct loom_lane_order *ord
     parloom_status status =
         processes == NULL ? acquire_shared(run->n_jobs, &identity, &processes, error) : check_owner(processes, error);
     if (status != PARLOOM_OK) return status;
-    status = loom_crew_lane_open(processes->crew, order, workers == NULL ? leave_shared : leave_pool, processes,
-                                 lane_out, error);
+    status =
+        loom_crew_lane_open(processes->crew, order, workers == NULL ? leave_shared : NULL, processes, lane_out, error);
     if (status != PARLOOM_OK && workers == NULL) release_shared(processes);
     return status;
 }

@@ -137,14 +137,9 @@ static parloom_status begin_at_belt(void *state, struct loom_belt_work *work, co
     struct loom_worker_self *worker = state;
     worker->letter = (const struct loom_letter *)(uintptr_t)belt->letter;
     if (worker->letter->magic != LOOM_LETTER_MAGIC) _exit(LOOM_WORKER_BROKEN_BOARD);
-    worker->slot = &worker->board->slots[0]; /* that the shift begins with; the belt's words take their place */
-    worker->desk = loom_board_desk(worker->board, 0, worker->post->seat);
-    parloom_status status = loom_worker_begin_shift(worker, error);
-    if (status != PARLOOM_OK) return status;
-    loom_worker_set_environment(worker);
-    work->shift = worker->shift;
-    work->shift.task.internal = &work->shift;
-    return PARLOOM_OK;
+    parloom_status status = loom_worker_begin_shift(worker, &work->shift, error);
+    if (status == PARLOOM_OK) loom_worker_set_environment(worker);
+    return status;
 }
 
 static parloom_status find_at_belt(void *state, const struct loom_letter_work *letter, struct loom_work *work,

@@ -203,7 +203,7 @@ static void take_own(struct loom_worker_self *worker, _Atomic uint64_t *bitmap)
 
 /* ------------------------------------------------------------------ calls */
 
-parloom_status loom_worker_begin_shift(struct loom_worker_self *worker, parloom_error *error)
+parloom_status loom_worker_begin_shift(struct loom_worker_self *worker, struct loom_shift *shift, parloom_error *error)
 {
     const struct loom_letter *letter = worker->letter;
     loom_binding_of_process((const struct loom_placement *)(uintptr_t)letter->placement, worker->post->seat);
@@ -229,13 +229,20 @@ parloom_status loom_worker_begin_shift(struct loom_worker_self *worker, parloom_
         .inner = letter->inner,
         .deadline_ns = LOOM_NEVER_NS, /* the program watches it */
     };
-    if (!letter->is_list) {
-        parloom_status status = read_work(worker, 0, error);
-        if (status != PARLOOM_OK) return status;
-    }
-    parloom_status status = loom_shift_begin(&worker->shift, &run, (int)worker->post->seat, error);
+    parloom_status status = loom_shift_begin(shift, &run, (int)worker->post->seat, error);
     if (status != PARLOOM_OK) return status;
-    worker->shift.is_stoppable = letter->is_stoppable;
+    shift->is_stoppable = letter->is_stoppable;
+    shift->is_here = worker->is_here;
+    return PARLOOM_OK;
+}
+
+/* The shift of a loop or a list: told of at the worker's desk. */
+static parloom_status begin_call(struct loom_worker_self *worker, parloom_error *error)
+{
+    const struct loom_letter *letter = worker->letter;
+    parloom_status status = letter->is_list ? PARLOOM_OK : read_work(worker, 0, error);
+    if (status == PARLOOM_OK) status = loom_worker_begin_shift(worker, &worker->shift, error);
+    if (status != PARLOOM_OK) return status;
     worker->shift.find_work = find_work;
     worker->shift.skips = (const uint64_t *)(uintptr_t)letter->skips;
     worker->shift.n_skips = (size_t)letter->n_skips;
@@ -243,7 +250,6 @@ parloom_status loom_worker_begin_shift(struct loom_worker_self *worker, parloom_
     worker->shift.range_begin = &worker->desk->range_begin;
     worker->shift.range_end = &worker->desk->range_end;
     worker->shift.stop_before = &worker->slot->stop_before;
-    worker->shift.is_here = worker->is_here;
     worker->shift.tell = tell;
     worker->shift.refuse = refuse;
     worker->shift.record = loom_record_tell;
@@ -269,7 +275,7 @@ void loom_worker_run_call(struct loom_worker_self *worker)
     parloom_error error;
     parloom_status status =
         loom_state_apply(worker->letter->state, worker->seat, worker->fetch, worker->fetch_state, &error);
-    if (status != PARLOOM_OK || loom_worker_begin_shift(worker, &error) != PARLOOM_OK) {
+    if (status != PARLOOM_OK || begin_call(worker, &error) != PARLOOM_OK) {
         tell_refusal(worker, &error);
         return;
     }

@@ -61,8 +61,8 @@ static inline void loom_worker_sync(struct loom_worker_self *worker)
 /* The function of a reference in letter memory; remembered. */
 parloom_status loom_worker_resolve(struct loom_worker_self *worker, uint64_t reference, parloom_body *function_out,
                                    parloom_error *error);
-/* The shift of the call whose letter the worker has. */
-parloom_status loom_worker_begin_shift(struct loom_worker_self *worker, parloom_error *error);
+/* A shift for what the letter says that the worker has; its words and callbacks are set by the caller. */
+parloom_status loom_worker_begin_shift(struct loom_worker_self *worker, struct loom_shift *shift, parloom_error *error);
 /* What travels with the letter and is set in the process: floating point, inner threads. */
 void loom_worker_set_environment(struct loom_worker_self *worker);
 /* Does its part of the call that it has joined. */
