@@ -10,6 +10,7 @@
 #define LOOM_TESTS_CONFORMANCE_CONFORMANCE_H
 
 #include "contract/places.h"
+#include "support/waiting.h"
 
 #include <atomic>
 #include <chrono>
@@ -122,23 +123,11 @@ inline std::set<int> workers_of(const parloom_options &options, size_t n = 40)
     return std::set<int>(pids.get(), pids.get() + n);
 }
 
+using loom::is_gone;
+
 inline bool comes_true(const std::function<bool()> &condition, double seconds = 10.0)
 {
-    auto limit = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
-    while (!condition()) {
-        if (std::chrono::steady_clock::now() > limit) return false;
-        std::this_thread::yield();
-    }
-    return true;
-}
-
-inline bool is_gone(int pid)
-{
-    std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
-    std::string line;
-    if (!std::getline(file, line)) return true;
-    size_t end = line.rfind(')');
-    return end != std::string::npos && line.size() > end + 2 && line[end + 2] == 'Z';
+    return loom::comes_true(condition, seconds);
 }
 
 /* A folder that is gone with the test. */

@@ -4,10 +4,10 @@
 #define LOOM_TESTS_CONTRACT_SHARED_WORKERS_H
 
 #include "contract/places.h"
+#include "support/waiting.h"
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <csignal>
 #include <functional>
 #include <set>
@@ -21,12 +21,7 @@ using Pids = std::set<int>;
 
 inline bool wait_for(const std::function<bool()> &condition)
 {
-    auto until = std::chrono::steady_clock::now() + std::chrono::seconds(40);
-    while (!condition()) {
-        if (std::chrono::steady_clock::now() > until) return false;
-        std::this_thread::yield();
-    }
-    return true;
+    return loom::comes_true(condition, 40.0);
 }
 
 inline bool is_gone(int pid)

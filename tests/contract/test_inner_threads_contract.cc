@@ -17,7 +17,7 @@ using namespace contract;
 namespace
 {
 
-enum { TASKS = 8, OWN = 64 /* what the stub libraries have at first */ };
+enum { TASKS = 8, OWN = 64 /* what the stand-ins for libraries have at first */ };
 
 const char *const variables[] = { "OMP_NUM_THREADS",        "OPENBLAS_NUM_THREADS",
                                   "MKL_NUM_THREADS",        "BLIS_NUM_THREADS",

@@ -9,12 +9,12 @@
 
 #include "backends/supervisor.h"
 #include "shm/segment.h"
+#include "support/waiting.h"
 
 #include <chrono>
 #include <csignal>
 #include <cstring>
 #include <fcntl.h>
-#include <fstream>
 #include <functional>
 #include <gtest/gtest.h>
 #include <poll.h>
@@ -37,25 +37,6 @@ struct Script {
 
 /* What a worker does: defined by the test. */
 void run_script(const loom_worker_post *post, Script *script);
-
-inline bool comes_true(const std::function<bool()> &condition, double seconds = 5.0)
-{
-    auto limit = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
-    while (!condition()) {
-        if (std::chrono::steady_clock::now() > limit) return false;
-        std::this_thread::yield();
-    }
-    return true;
-}
-
-inline bool is_gone(int pid)
-{
-    std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
-    std::string line;
-    if (!std::getline(file, line)) return true;
-    size_t end = line.rfind(')');
-    return end != std::string::npos && line.size() > end + 2 && line[end + 2] == 'Z';
-}
 
 class Crew
 {
