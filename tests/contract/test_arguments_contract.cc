@@ -45,9 +45,9 @@ int check_nothing(const parloom_task *, void *const *)
     return 0;
 }
 
-int note_addresses(const parloom_task *, void *const *args)
+int note_addresses(const parloom_task *task, void *const *args)
 {
-    auto *seen = static_cast<uint64_t *>(args[2]);
+    uint64_t *seen = static_cast<uint64_t *>(args[2]) + 2 * task->index;
     seen[0] = reinterpret_cast<uintptr_t>(args[0]);
     seen[1] = reinterpret_cast<uintptr_t>(args[1]);
     return 0;
@@ -176,16 +176,18 @@ TEST_P(Argument, IsCopiedToTheCallersAddressModulo64)
 TEST_P(Argument, InSharedMemoryIsPassedAsItIs)
 {
     Shared<unsigned char> input(100), output(3 << 20);
-    Shared<uint64_t> seen(2);
+    Shared<uint64_t> seen(8);
     parloom_report report = {};
     report.struct_size = sizeof report;
     parloom_options given = options();
     given.report = &report;
     parloom_arg args[] = { parloom_in(input.get(), 100), parloom_out(output.get(), 3 << 20),
-                           parloom_out(seen.get(), 2 * sizeof(uint64_t)) };
+                           parloom_out(seen.get(), 8 * sizeof(uint64_t)) };
     ASSERT_OK(parloom_for(4, note_addresses, args, 3, &given, &error));
-    EXPECT_EQ(seen[0], reinterpret_cast<uintptr_t>(input.get()));
-    EXPECT_EQ(seen[1], reinterpret_cast<uintptr_t>(output.get()));
+    for (size_t task = 0; task < 4; task++) {
+        EXPECT_EQ(seen[2 * task], reinterpret_cast<uintptr_t>(input.get())) << task;
+        EXPECT_EQ(seen[2 * task + 1], reinterpret_cast<uintptr_t>(output.get())) << task;
+    }
     EXPECT_EQ(report.inline_nbytes + report.spilled_nbytes + report.returned_nbytes, 0u);
 }
 

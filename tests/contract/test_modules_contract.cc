@@ -197,15 +197,20 @@ TEST_F(Modules, FunctionsOfTheProgramTravelAsEver)
     EXPECT_EQ(call(of_the_program), 40) << error.message;
 }
 
-TEST_F(Modules, ByValueWorkOnEveryBackend)
+class ModulesOn : public Modules, public testing::WithParamInterface<const char *>
+{
+};
+
+TEST_P(ModulesOn, AnyBackendWorkByValue)
 {
     Plugin plugin = build(50);
     BUILD_OR_SKIP(plugin);
-    for (const char *backend : { "sequential", "threads", "processes", "fork" }) {
-        options.backend = backend;
-        EXPECT_EQ(call(body_of(plugin)), 50) << backend << ": " << error.message;
-    }
+    options.backend = GetParam();
+    EXPECT_EQ(call(body_of(plugin)), 50) << error.message;
 }
+
+INSTANTIATE_TEST_SUITE_P(Every, ModulesOn, testing::Values("sequential", "threads", "processes", "fork"),
+                         [](const auto &tested) { return std::string(tested.param); });
 
 TEST_F(Modules, ACrashInAModuleByValueIsNamedThoughItsFileIsGone)
 {
