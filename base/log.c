@@ -59,7 +59,7 @@ static void take_lock(void)
 
 static void write_to_stderr(const char *prefix, const char *line)
 {
-    char text[LINE_BYTES];
+    char text[sizeof PREFIX + LINE_BYTES];
     (void)snprintf(text, sizeof text, "%s%s", prefix, line);
     loom_terminal_write(text);
 }

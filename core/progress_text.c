@@ -12,7 +12,7 @@
 #define SECOND_NS UINT64_C(1000000000)
 #define MINUTE_NS (60 * SECOND_NS)
 #define NEVER_NS  UINT64_MAX
-enum { WORD = 48, DIGITS_UNKNOWN = 3, COLUMNS_MOST = 300 };
+enum { WORD = 48, DIGITS_UNKNOWN = 3, DIGITS_MAX = 20, COLUMNS_MOST = 300 };
 
 /* ------------------------------------------------------------------------------ numbers */
 
@@ -32,7 +32,7 @@ static int digits_of(size_t n)
 {
     int digits = 1;
     if (n == LOOM_PROGRESS_UNKNOWN) return DIGITS_UNKNOWN;
-    for (; n >= 10; n /= 10) digits++;
+    for (; n >= 10 && digits < DIGITS_MAX; n /= 10) digits++; /* the bound is for the compiler */
     return digits;
 }
 
