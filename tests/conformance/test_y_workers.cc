@@ -160,7 +160,7 @@ void expect_answer(const Ended &ended)
 TEST_F(Conformance, Y_14_KilledProgramLeavesNothing)
 {
     Folder folder;
-    std::string told = folder.path + "/pids", shm = listing("/dev/shm");
+    std::string told = folder.path + "/pids";
     for (int runs : { 0, 1 }) {
         std::ofstream(told, std::ios::trunc).flush();
         pid_t program = start_program(folder.path, told, runs);
@@ -169,7 +169,7 @@ TEST_F(Conformance, Y_14_KilledProgramLeavesNothing)
         waitpid(program, nullptr, 0);
         for (int pid : told_pids(told)) EXPECT_TRUE(comes_true([&] { return is_gone(pid); })) << pid;
         EXPECT_EQ(listing(folder.path.c_str()), "pids\n");
-        EXPECT_EQ(listing("/dev/shm"), shm);
+        EXPECT_EQ(listing("/dev/shm").find("parloom"), std::string::npos); /* others use it meanwhile */
     }
 }
 
