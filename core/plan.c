@@ -265,6 +265,20 @@ static parloom_status check_fresh(struct loom_plan *plan, const parloom_options 
                             given->fresh_worker_every, plan->backend->name);
 }
 
+/* A limit from around a call of a task holds for that task, with all that it calls. */
+static parloom_status check_task_timeout(struct loom_plan *plan, const parloom_options *given, parloom_error *error)
+{
+    if (plan->options.task_timeout <= 0 || plan->backend->can_kill) return PARLOOM_OK;
+    if (given->task_timeout <= 0 && loom_shift_level() > 0) {
+        plan->options.task_timeout = 0;
+        return PARLOOM_OK;
+    }
+    return loom_status_fail(error, PARLOOM_ERR_UNSUPPORTED, 0,
+                            "task_timeout is %g s, and the backend \"%s\" cannot end a task that runs: use processes "
+                            "or fork, or timeout for the whole call",
+                            plan->options.task_timeout, plan->backend->name);
+}
+
 /* As in joblib: said once, and done in the caller. The backend refuses what needs a worker. */
 static bool cannot_nest(const struct loom_plan *plan)
 {
@@ -278,22 +292,16 @@ static bool cannot_nest(const struct loom_plan *plan)
     return true;
 }
 
-static parloom_status choose_jobs(struct loom_plan *plan, parloom_error *error)
+static void choose_jobs(struct loom_plan *plan)
 {
     if (plan->pool != NULL) plan->n_jobs = loom_pool_n_jobs(plan->pool);
     if (plan->n_jobs == 0) plan->n_jobs = effective_jobs(plan->options.n_jobs);
-    if (plan->options.task_timeout > 0 && !plan->backend->can_kill)
-        return loom_status_fail(error, PARLOOM_ERR_UNSUPPORTED, 0,
-                                "task_timeout is %g s, and the backend \"%s\" cannot end a task that runs: use "
-                                "processes or fork, or timeout for the whole call",
-                                plan->options.task_timeout, plan->backend->name);
     const struct loom_backend *caller = loom_backend_find("sequential");
     plan->chosen = plan->backend;
     bool needs = plan->backend->can_kill && needs_worker(plan);
     if (plan->backend == caller || (!needs && cannot_nest(plan))) plan->n_jobs = 1;
     if (plan->n_jobs == 1 && !needs) plan->backend = caller;
     plan->is_alone = plan->backend == caller;
-    return PARLOOM_OK;
 }
 
 /* PARLOOM_MAX_DEPTH, as LOKY_MAX_DEPTH; what is not usable is said once. */
@@ -346,7 +354,8 @@ static parloom_status make(struct loom_plan *plan, const parloom_options *given,
     if (status == PARLOOM_OK) status = check_folder(&plan->options, error);
     if (status == PARLOOM_OK) status = check_fresh(plan, &options, error);
     if (status == PARLOOM_OK) status = check_bind(&plan->options, &options, error);
-    if (status == PARLOOM_OK) status = choose_jobs(plan, error);
+    if (status == PARLOOM_OK) status = check_task_timeout(plan, &options, error);
+    if (status == PARLOOM_OK) choose_jobs(plan);
     if (status == PARLOOM_OK) status = check_pre_dispatch(plan, &options, error);
     return status;
 }

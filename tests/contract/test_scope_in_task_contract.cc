@@ -220,3 +220,16 @@ TEST_P(ScopeInTask, CarriesAHintIntoTasks)
     parloom_scope_end();
     EXPECT_STREQ(found.backend, "threads");
 }
+
+TEST_P(ScopeInTask, LimitsTheTaskAndNotTheCallsThatItMakesOnThreads)
+{
+    if (!is("processes") && !is("fork")) return; /* refused: nobody could end the task */
+    seen found = {};
+    parloom_options scope = PARLOOM_OPTIONS_INIT, call = options();
+    scope.task_timeout = 1000;
+    ASSERT_OK(parloom_scope_begin(&scope, &error));
+    parloom_arg args[] = { parloom_out(&found, sizeof found) };
+    EXPECT_OK(parloom_for(1, look_with_two, args, 1, &call, &error));
+    parloom_scope_end();
+    EXPECT_STREQ(found.backend, "threads");
+}
