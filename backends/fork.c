@@ -269,14 +269,16 @@ static parloom_status make_crew(struct forked *forked, struct loom_crew **crew_o
 static parloom_status write_init(struct loom_board_shared *board, const struct loom_run *run,
                                  struct loom_init_letter **letter_out, parloom_error *error)
 {
-    if (run->worker_init == NULL) return PARLOOM_OK;
+    if (run->worker_init == NULL && run->worker_environment == NULL) return PARLOOM_OK;
     size_t nbytes = 0;
-    struct loom_init_letter *letter = NULL;
-    if (loom_memory_add(sizeof *letter, run->worker_init_state_nbytes, &nbytes)) letter = loom_memory_zeroed(1, nbytes);
+    parloom_status status =
+        loom_init_letter_measure(run->worker_init_state_nbytes, run->worker_environment, &nbytes, error);
+    if (status != PARLOOM_OK) return status;
+    struct loom_init_letter *letter = loom_memory_zeroed(1, nbytes);
     if (letter == NULL) return loom_status_fail(error, PARLOOM_ERR_MEMORY, 0, "no memory for worker_init_state");
     memcpy(&letter->function_address, &run->worker_init, sizeof run->worker_init);
-    letter->nbytes = run->worker_init_state_nbytes;
-    if (letter->nbytes > 0) memcpy(letter + 1, run->worker_init_state, run->worker_init_state_nbytes);
+    letter->has_init = run->worker_init != NULL;
+    loom_init_letter_put(letter, run->worker_init_state, run->worker_init_state_nbytes, run->worker_environment);
     board->init_letter = (uint64_t)(uintptr_t)letter;
     *letter_out = letter;
     return PARLOOM_OK;
@@ -308,6 +310,7 @@ static parloom_status run_fork(void *workers, const struct loom_run *run, parloo
 const struct loom_backend loom_backend_fork = { .name = "fork",
                                                 .memory = LOOM_MEMORY_INHERITED,
                                                 .can_kill = true,
+                                                .has_environment = true,
                                                 .takes_params = takes_params,
                                                 .cannot_nest = cannot_nest,
                                                 .run = run_fork };

@@ -4,6 +4,7 @@
 
 #include "backends/openmp.h"
 #include "backends/shift.h"
+#include "base/variables.h"
 
 #include <limits.h>
 #include <omp.h>
@@ -49,16 +50,21 @@ static int kind_of(const char *variable, const char **value_out)
 
 /* ------------------------------------------------------------------ choosing */
 
+static void take(struct loom_inner_threads *inner, int kind, const char *value)
+{
+    int32_t count = parse_count(value);
+    if (count == 0) return;
+    inner->count[kind] = count;
+    inner->chosen |= UINT32_C(1) << kind;
+}
+
 /* One pass over the variables: seven getenv would be the dearest part of a short call. */
 static void take_environment(struct loom_inner_threads *inner)
 {
     for (char **variable = environ; variable != NULL && *variable != NULL; variable++) {
         const char *value;
         int kind = kind_of(*variable, &value);
-        int32_t count = kind >= 0 ? parse_count(value) : 0;
-        if (count == 0) continue;
-        inner->count[kind] = count;
-        inner->chosen |= UINT32_C(1) << kind;
+        if (kind >= 0) take(inner, kind, value);
     }
 }
 
@@ -74,11 +80,23 @@ static bool take_outer(struct loom_inner_threads *inner)
     return true;
 }
 
-void loom_inner_threads_choose(struct loom_inner_threads *inner, int most, int share)
+static void take_workers_own(struct loom_inner_threads *inner, const char *worker_environment)
+{
+    struct loom_variable variable;
+    while (loom_variables_next(&worker_environment, &variable)) {
+        const char *value;
+        int kind = kind_of(variable.name, &value);
+        if (kind >= 0) take(inner, kind, value);
+    }
+}
+
+void loom_inner_threads_choose(struct loom_inner_threads *inner, int most, int share, const char *worker_environment)
 {
     inner->chosen = 0;
     for (int kind = 0; kind < LOOM_INNER_KINDS; kind++) inner->count[kind] = most > 0 ? most : share;
-    if (most <= 0 && !take_outer(inner)) take_environment(inner);
+    if (most > 0) return;
+    if (!take_outer(inner)) take_environment(inner);
+    take_workers_own(inner, worker_environment);
 }
 
 /* ---------------------------------------------------------- worker processes */

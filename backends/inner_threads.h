@@ -17,8 +17,9 @@ extern "C" {
 #endif
 
 /* most: inner_max_num_threads, which outweighs all, or 0; share: where nobody says anything. In a task, what the user's
- * environment said at the first call holds on, and the rest is share. */
-void loom_inner_threads_choose(struct loom_inner_threads *inner, int most, int share);
+ * environment said at the first call holds on, and the rest is share. What worker_environment (or NULL) says outweighs
+ * the environment. */
+void loom_inner_threads_choose(struct loom_inner_threads *inner, int most, int share, const char *worker_environment);
 static inline bool loom_inner_threads_are_chosen(const struct loom_inner_threads *inner)
 {
     return inner->count[LOOM_INNER_OPENMP] > 0;

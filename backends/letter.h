@@ -55,12 +55,21 @@ struct loom_letter {
     char backend[32];
 };
 
-/* What a new worker runs before its first task. */
+/* What a new worker is given and runs before its first task: worker_environment, worker_init. */
 struct loom_init_letter {
     struct loom_task_ref function;
-    uint64_t function_address; /* where workers are forked from the caller, else 0 */
-    uint64_t nbytes;           /* of the state that follows */
+    uint64_t function_address;   /* where workers are forked from the caller, else 0 */
+    uint64_t nbytes;             /* of the state that follows */
+    uint64_t environment;        /* address of a text behind the state; 0: none */
+    uint32_t has_init, reserved; /* worker_init */
 };
+
+/* Bytes of a letter with these (environment may be NULL). INVALID: too many. */
+parloom_status loom_init_letter_measure(size_t state_nbytes, const char *environment, size_t *nbytes_out,
+                                        parloom_error *error);
+/* All of it but the function, into that many bytes of zeros. */
+void loom_init_letter_put(struct loom_init_letter *letter, const void *state, size_t state_nbytes,
+                          const char *environment);
 
 /* Which tasks a ticket stands for, and back. */
 uint64_t loom_letter_begin(const struct loom_letter *letter, uint64_t ticket);

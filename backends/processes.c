@@ -2,9 +2,9 @@
 /*
  * processes.c - worker processes of the supervisor: pools, and the workers that calls without a pool share.
  *
- * A crew is made for one worker_init and its state. The shared crew grows with n_jobs, and shrinks when workers retire
- * that had nothing to do; the others go on. A call with another worker_init, or with more jobs than there are seats,
- * replaces it once nobody uses it, and gets a crew of its own meanwhile.
+ * A crew is made for one worker_init and its state, and one worker_environment. The shared crew grows with n_jobs, and
+ * shrinks when workers retire that had nothing to do; the others go on. A call with others, or with more jobs than
+ * there are seats, replaces it once nobody uses it, and gets a crew of its own meanwhile.
  */
 #include "backends/crew.h"
 #include "backends/dispatch.h"
@@ -35,14 +35,15 @@ struct identity {
     int (*worker_init)(void *state);
     const void *state;
     size_t state_nbytes;
-    bool by_value; /* how worker_init travels; not part of what makes two calls able to share */
+    const char *environment; /* worker_environment, or NULL */
+    bool by_value;           /* how worker_init travels; not part of what makes two calls able to share */
 };
 
 struct processes {
     struct loom_crew *crew;
     struct loom_segment *board_segment;
     uint32_t supervisor_crew; /* number at the supervisor */
-    struct identity identity; /* state is a copy */
+    struct identity identity; /* state and environment are copies */
     size_t users;             /* calls that run on it (pools do not count); under the lock of shared */
     int owner_pid;
 };
@@ -100,28 +101,38 @@ static const struct loom_crew_ops ops = { .start = start,
 
 /* ------------------------------------------------------------ a set of them */
 
-static parloom_status write_init(struct loom_crew *crew, const struct identity *identity, parloom_error *error)
+static parloom_status refer_init(const struct identity *identity, struct loom_init_letter *letter, parloom_error *error)
 {
-    if (identity->worker_init == NULL) return PARLOOM_OK;
-    size_t nbytes = 0;
-    if (!loom_memory_add(sizeof(struct loom_init_letter), identity->state_nbytes, &nbytes))
-        return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "worker_init_state_nbytes is too large");
-    struct loom_init_letter *letter = loom_arena_allocate(crew->letters, nbytes, 0, true, error);
-    if (letter == NULL) return error != NULL ? error->status : PARLOOM_ERR_SPACE;
     parloom_body function;
     memcpy(&function, &identity->worker_init, sizeof function);
-    parloom_status status = identity->by_value ? loom_task_refer_by_value(function, &letter->function, error)
-                                               : loom_task_refer(function, &letter->function, error);
-    letter->nbytes = identity->state_nbytes;
-    if (identity->state_nbytes > 0) memcpy(letter + 1, identity->state, identity->state_nbytes);
+    letter->has_init = 1;
+    return identity->by_value ? loom_task_refer_by_value(function, &letter->function, error)
+                              : loom_task_refer(function, &letter->function, error);
+}
+
+static parloom_status write_init(struct loom_crew *crew, const struct identity *identity, parloom_error *error)
+{
+    if (identity->worker_init == NULL && identity->environment == NULL) return PARLOOM_OK;
+    size_t nbytes = 0;
+    parloom_status status = loom_init_letter_measure(identity->state_nbytes, identity->environment, &nbytes, error);
+    if (status != PARLOOM_OK) return status;
+    struct loom_init_letter *letter = loom_arena_allocate(crew->letters, nbytes, 0, true, error);
+    if (letter == NULL) return error != NULL ? error->status : PARLOOM_ERR_SPACE;
+    loom_init_letter_put(letter, identity->state, identity->state_nbytes, identity->environment);
     crew->board->init_letter = (uint64_t)(uintptr_t)letter;
-    return status;
+    return identity->worker_init != NULL ? refer_init(identity, letter, error) : PARLOOM_OK;
 }
 
 static parloom_status copy_identity(struct processes *processes, const struct identity *identity, parloom_error *error)
 {
     processes->identity = *identity;
     processes->identity.state = NULL;
+    processes->identity.environment = NULL;
+    if (identity->environment != NULL) {
+        processes->identity.environment = loom_memory_text(identity->environment);
+        if (processes->identity.environment == NULL)
+            return loom_status_fail(error, PARLOOM_ERR_MEMORY, 0, "no memory for worker_environment");
+    }
     if (identity->state_nbytes == 0) return PARLOOM_OK;
     void *copy = loom_memory_zeroed(1, identity->state_nbytes);
     if (copy == NULL) return loom_status_fail(error, PARLOOM_ERR_MEMORY, 0, "no memory for worker_init_state");
@@ -130,9 +141,15 @@ static parloom_status copy_identity(struct processes *processes, const struct id
     return PARLOOM_OK;
 }
 
+static bool has_same_environment(const struct identity *a, const struct identity *b)
+{
+    if (a->environment == NULL || b->environment == NULL) return a->environment == b->environment;
+    return strcmp(a->environment, b->environment) == 0;
+}
+
 static bool is_same(const struct identity *a, const struct identity *b)
 {
-    return a->worker_init == b->worker_init && a->state_nbytes == b->state_nbytes &&
+    return has_same_environment(a, b) && a->worker_init == b->worker_init && a->state_nbytes == b->state_nbytes &&
            (a->state_nbytes == 0 || memcmp(a->state, b->state, a->state_nbytes) == 0);
 }
 
@@ -147,6 +164,7 @@ static void destroy(struct processes *processes)
     loom_arena_destroy(letters);
     loom_segment_release(processes->board_segment, false);
     free((void *)(uintptr_t)processes->identity.state);
+    free((void *)(uintptr_t)processes->identity.environment);
     free(processes);
 }
 
@@ -376,7 +394,7 @@ static parloom_status open_processes(void **workers_out, const parloom_options *
     }
     struct processes *processes = NULL;
     struct identity identity = { options->worker_init, options->worker_init_state, options->worker_init_state_nbytes,
-                                 options->modules == PARLOOM_MODULES_BY_VALUE };
+                                 options->worker_environment, options->modules == PARLOOM_MODULES_BY_VALUE };
     parloom_status status = create(&processes, n_jobs, 0, &identity, error);
     if (processes == NULL) return status;
     if (options->idle_timeout > 0) processes->crew->idle_ns = loom_clock_of_seconds(options->idle_timeout);
@@ -416,7 +434,7 @@ static parloom_status run_processes(void *workers, const struct loom_run *run, p
     if (is_nested()) return loom_backend_fork.run(NULL, run, error);
     struct processes *processes = workers;
     struct identity identity = { run->worker_init, run->worker_init_state, run->worker_init_state_nbytes,
-                                 run->modules_by_value };
+                                 run->worker_environment, run->modules_by_value };
     parloom_status status =
         processes == NULL ? acquire_shared(run->n_jobs, &identity, &processes, error) : check_owner(processes, error);
     if (status != PARLOOM_OK) return status;
@@ -440,7 +458,7 @@ static parloom_status open_lane(void *workers, const struct loom_lane_order *ord
     const struct loom_run *run = order->run;
     struct processes *processes = workers;
     struct identity identity = { run->worker_init, run->worker_init_state, run->worker_init_state_nbytes,
-                                 run->modules_by_value };
+                                 run->worker_environment, run->modules_by_value };
     parloom_status status =
         processes == NULL ? acquire_shared(run->n_jobs, &identity, &processes, error) : check_owner(processes, error);
     if (status != PARLOOM_OK) return status;
@@ -453,6 +471,7 @@ static parloom_status open_lane(void *workers, const struct loom_lane_order *ord
 const struct loom_backend loom_backend_processes = { .name = "processes",
                                                      .memory = LOOM_MEMORY_SEPARATE,
                                                      .can_kill = true,
+                                                     .has_environment = true,
                                                      .open = open_processes,
                                                      .close = close_processes,
                                                      .shutdown = shutdown_shared,

@@ -97,6 +97,7 @@ struct loom_run {
     const struct loom_placement *placement; /* which CPUs each worker may use; NULL: not bound */
     bool modules_by_value;                  /* bodies in libraries travel with their bytes */
     bool wants_cpu;                         /* tally->cpu_seconds is asked for */
+    const char *worker_environment;         /* variables of worker processes (base/variables.h), or NULL */
     int (*worker_init)(void *state);
     const void *worker_init_state;
     size_t worker_init_state_nbytes;
@@ -124,6 +125,7 @@ struct loom_backend {
     struct loom_custom *custom; /* NULL: one of ours; else it does what its operations say, and ours are NULL */
     enum { LOOM_MEMORY_SAME, LOOM_MEMORY_INHERITED, LOOM_MEMORY_SEPARATE } memory; /* how tasks see the caller's */
     bool can_kill;                            /* task_timeout, retries, isolation */
+    bool has_environment;                     /* its workers may have variables of their own: worker_environment */
     bool (*takes_params)(const char *params); /* whether it understands backend_params; NULL: it has none */
     /* What it cannot run below, for a call made in the task that this thread is in; NULL: it can. */
     const char *(*cannot_nest)(const char *params);

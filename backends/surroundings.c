@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/status.h"
+#include "base/variables.h"
 
 #include <locale.h>
 #include <stdio.h>
@@ -124,13 +125,37 @@ static char *name_of(const char *variable)
     return name;
 }
 
+static const char *own; /* variables of this worker process, or NULL; set before its first task */
+
+static bool set_own(void)
+{
+    struct loom_variable variable;
+    bool is_set = true;
+    for (const char *at = own; is_set && loom_variables_next(&at, &variable);) {
+        char *name = strndup(variable.name, variable.name_nbytes);
+        char *value = strndup(variable.value, variable.value_nbytes);
+        is_set = name != NULL && value != NULL && setenv(name, value, 1) == 0;
+        free(name);
+        free(value);
+    }
+    return is_set;
+}
+
+bool loom_surroundings_own(const char *variables)
+{
+    own = variables;
+    return set_own();
+}
+
 /* Removes what the program has not. unsetenv moves those behind it one place forward. */
 static void remove_others(const char *environment, size_t nbytes)
 {
     for (size_t k = 0; environ != NULL && environ[k] != NULL;) {
         const char *variable = environ[k];
         char *name = name_of(variable);
-        bool is_removed = name != NULL && find(environment, nbytes, name, strlen(name)) == NULL && unsetenv(name) == 0;
+        bool is_kept = name == NULL || find(environment, nbytes, name, strlen(name)) != NULL ||
+                       loom_variables_name(own, name, strlen(name));
+        bool is_removed = !is_kept && unsetenv(name) == 0;
         free(name);
         if (!is_removed) k++;
     }
@@ -146,6 +171,7 @@ static bool set_environment(const char *environment, size_t nbytes)
     for (const char *at = environment; at < environment + nbytes; at += strlen(at) + 1) {
         size_t length = strcspn(at, "=");
         if (length == 0 || at[length] != '=' || find(environment, nbytes, at, length) != at) continue;
+        if (loom_variables_name(own, at, length)) continue;
         char *name = name_of(at);
         const char *has = name != NULL ? getenv(name) : NULL;
         bool is_set = name != NULL &&
@@ -153,7 +179,7 @@ static bool set_environment(const char *environment, size_t nbytes)
         free(name);
         if (!is_set) return false;
     }
-    return true;
+    return set_own(); /* where a task has changed them */
 }
 
 static const char *text_at(uint64_t address)

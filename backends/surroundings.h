@@ -43,6 +43,9 @@ void loom_surroundings_let_go(struct loom_surroundings *surroundings);
 /* In a worker: takes them on. IO, MEMORY. */
 parloom_status loom_surroundings_apply(const struct loom_surroundings_shared *shared, loom_segment_fetch fetch,
                                        void *fetch_state, parloom_error *error);
+/* In a new worker: variables of its own (base/variables.h), which outweigh the program's from now on. The text stays
+ * where it is; NULL: none. False: no memory. */
+bool loom_surroundings_own(const char *variables);
 /* What a worker had after it took them on, to see whether a task has changed it since. */
 struct loom_surroundings_mark;
 struct loom_surroundings_mark *loom_surroundings_mark(void); /* NULL: no memory */

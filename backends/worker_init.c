@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* worker_init.c - the program's worker_init, in a new worker process before its first task. */
+/* worker_init.c - worker_environment and the program's worker_init, in a new worker process before its first task. */
 #include "backends/letter.h"
+#include "backends/surroundings.h"
 #include "backends/worker.h"
 #include "shm/board.h"
 
@@ -32,6 +33,8 @@ bool loom_worker_init(const struct loom_board_shared *board, struct loom_seat_sh
     int (*init)(void *state) = NULL;
     parloom_error error = { 0 };
     if (letter == NULL) return true;
+    if (!loom_surroundings_own((const char *)(uintptr_t)letter->environment)) return false;
+    if (letter->has_init == 0) return true;
     int code = find(letter, &init, &error) ? run(letter, init) : (int)PARLOOM_ERR_FUNCTION;
     if (code == 0) return true;
     loom_store_relaxed(&seat->code, code); /* relaxed: ordered by state */

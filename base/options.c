@@ -11,6 +11,7 @@
 #include "base/options_table.h"
 #include "base/placement.h"
 #include "base/status.h"
+#include "base/variables.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -90,6 +91,7 @@ static parloom_status check_ranges(const parloom_options *options, parloom_error
     if (status == PARLOOM_OK && options->pre_dispatch)
         status = loom_expression_check("pre_dispatch", options->pre_dispatch, error);
     if (status == PARLOOM_OK) status = loom_placement_check(options->bind, NULL, error);
+    if (status == PARLOOM_OK) status = loom_variables_check("worker_environment", options->worker_environment, error);
     if (status == PARLOOM_OK) status = check_seconds("task_timeout", options->task_timeout, error);
     if (status == PARLOOM_OK) status = check_seconds("timeout", options->timeout, error);
     if (status == PARLOOM_OK) status = check_seconds("idle_timeout", options->idle_timeout, error);
@@ -169,6 +171,7 @@ static const struct field {
     ALONE(check_globals),
     ALONE(idle_timeout),
     ALONE(worker_growth_limit),
+    ALONE(worker_environment),
 #undef ALONE
 #undef AFTER
 };
@@ -222,10 +225,13 @@ parloom_status loom_options_copy(parloom_options *copy_out, const parloom_option
     if (!copy_text(&copy.temp_folder)) goto out_params;
     if (!copy_text(&copy.pre_dispatch)) goto out_folder;
     if (!copy_text(&copy.bind)) goto out_dispatch;
-    if (!copy_state(&copy)) goto out_bind;
+    if (!copy_text(&copy.worker_environment)) goto out_bind;
+    if (!copy_state(&copy)) goto out_environment;
     *copy_out = copy;
     return PARLOOM_OK;
 
+out_environment:
+    free((void *)(uintptr_t)copy.worker_environment);
 out_bind:
     free((void *)(uintptr_t)copy.bind);
 out_dispatch:
@@ -249,6 +255,7 @@ void loom_options_destroy(parloom_options *copy)
     free((void *)(uintptr_t)copy->temp_folder);
     free((void *)(uintptr_t)copy->pre_dispatch);
     free((void *)(uintptr_t)copy->bind);
+    free((void *)(uintptr_t)copy->worker_environment);
     if (copy->worker_init_state_nbytes) free((void *)(uintptr_t)copy->worker_init_state);
     *copy = (parloom_options){ .struct_size = sizeof *copy };
 }

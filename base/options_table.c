@@ -9,10 +9,11 @@
 #include "base/options_parse.h"
 #include "base/placement.h"
 #include "base/status.h"
+#include "base/variables.h"
 
 #include <string.h>
 
-enum kind { INTEGER, INTEGER_NOT_ZERO, COUNT, NBYTES, TEXT, PRE_DISPATCH, BIND, SECONDS, CHOICE };
+enum kind { INTEGER, INTEGER_NOT_ZERO, COUNT, NBYTES, TEXT, PRE_DISPATCH, BIND, VARIABLES, SECONDS, CHOICE };
 
 static const struct loom_options_choice PREFER[] = { { "processes", PARLOOM_PREFER_PROCESSES },
                                                      { "threads", PARLOOM_PREFER_THREADS },
@@ -154,6 +155,10 @@ static const struct row {
       NBYTES,
       AT(worker_growth_limit),
       NULL },
+    { { "worker_environment", "text", "none", "NAME=value;NAME2=value2", "variables that only worker processes have" },
+      VARIABLES,
+      AT(worker_environment),
+      NULL },
 };
 enum { ROWS = (int)(sizeof TABLE / sizeof TABLE[0]) };
 
@@ -222,6 +227,10 @@ static parloom_status assign_text(const struct row *row, void *field, const char
         parloom_status status = loom_placement_check(text, NULL, error);
         if (status != PARLOOM_OK) return status;
     }
+    if (row->kind == VARIABLES) {
+        parloom_status status = loom_variables_check(label, text, error);
+        if (status != PARLOOM_OK) return status;
+    }
     if (!text[0]) return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "%s is empty (leave it out instead)", label);
     memcpy(field, &text, sizeof text);
     return PARLOOM_OK;
@@ -244,6 +253,7 @@ parloom_status loom_options_table_assign(parloom_options *options, int index, co
     case TEXT:
     case PRE_DISPATCH:
     case BIND:
+    case VARIABLES:
         return assign_text(row, field, label, text, error);
     case INTEGER:
     case INTEGER_NOT_ZERO:

@@ -58,7 +58,7 @@ static void freeze_cores(const struct loom_plan *plan, struct loom_run *run)
         share = loom_placement_least(run->placement);
     if (share < 1) share = 1;
     run->cores = most > 0 ? most : share;
-    loom_inner_threads_choose(&run->inner, most, share);
+    loom_inner_threads_choose(&run->inner, most, share, plan->options.worker_environment);
 }
 
 /* What cancels it, beside its deadline. */
@@ -107,6 +107,7 @@ void loom_call_freeze_plan(const struct loom_plan *plan, struct loom_run *run)
     run->fp_control = loom_fpu_read();
     run->modules_by_value = options->modules == PARLOOM_MODULES_BY_VALUE;
     run->wants_cpu = options->report != NULL || options->progress != NULL;
+    run->worker_environment = options->worker_environment;
     run->worker_init = options->worker_init;
     run->worker_init_state = options->worker_init_state;
     run->worker_init_state_nbytes = options->worker_init_state_nbytes;

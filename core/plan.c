@@ -35,6 +35,11 @@ static bool is_same_name(const char *a, const char *b)
     return a == NULL || b == NULL || strcmp(a, b) == 0;
 }
 
+static bool is_same_text(const char *a, const char *b)
+{
+    return a != NULL && b != NULL && strcmp(a, b) == 0;
+}
+
 static bool shares_memory(const char *name)
 {
     const struct loom_backend *backend = loom_backend_find(name);
@@ -65,6 +70,8 @@ static parloom_status check_pool(const parloom_options *given, const parloom_poo
         what = "backend";
     if (given->n_jobs != 0 && effective_jobs(given->n_jobs) != loom_pool_n_jobs(pool)) what = "n_jobs";
     if (given->worker_init != NULL && given->worker_init != kept->worker_init) what = "worker_init";
+    if (given->worker_environment != NULL && !is_same_text(given->worker_environment, kept->worker_environment))
+        what = "worker_environment";
     if (what == NULL) return PARLOOM_OK;
     return loom_status_fail(error, PARLOOM_ERR_INVALID, 0,
                             "%s differs from that of the pool: leave it unset, or open a pool with it", what);
@@ -78,12 +85,13 @@ static bool gives_required(const parloom_pool *pool, const parloom_options *give
     return is_as_required(loom_pool_backend(pool), require);
 }
 
-/* Its workers have run the pool's worker_init, or none. */
+/* Its workers have run the pool's worker_init, or none, and have the variables that it gave them. */
 static parloom_status fill_on_pool(struct loom_plan *plan, parloom_error *error)
 {
     const parloom_options *kept = loom_pool_options(plan->pool);
     loom_options_fill_unset(&plan->options, kept);
     parloom_status status = loom_scope_fill(&plan->options, error);
+    plan->options.worker_environment = kept->worker_environment;
     plan->options.worker_init = kept->worker_init;
     plan->options.worker_init_state = kept->worker_init_state;
     plan->options.worker_init_state_nbytes = kept->worker_init_state_nbytes;
@@ -250,7 +258,8 @@ static bool needs_worker(const struct loom_plan *plan)
 {
     const parloom_options *options = &plan->options;
     return options->require == PARLOOM_REQUIRE_ISOLATION || options->task_timeout > 0 || options->timeout > 0 ||
-           options->retries > 0 || options->n_jobs < 0 || options->fresh_worker_every > 0;
+           options->retries > 0 || options->n_jobs < 0 || options->fresh_worker_every > 0 ||
+           options->worker_environment != NULL;
 }
 
 /* What a scope or the environment says of it is meant for calls that have workers. */
@@ -277,6 +286,17 @@ static parloom_status check_task_timeout(struct loom_plan *plan, const parloom_o
                             "task_timeout is %g s, and the backend \"%s\" cannot end a task that runs: use processes "
                             "or fork, or timeout for the whole call",
                             plan->options.task_timeout, plan->backend->name);
+}
+
+static parloom_status check_environment(struct loom_plan *plan, const parloom_options *given, parloom_error *error)
+{
+    if (plan->options.worker_environment == NULL || plan->backend->has_environment) return PARLOOM_OK;
+    plan->options.worker_environment = NULL;
+    if (given->worker_environment == NULL) return PARLOOM_OK;
+    return loom_status_fail(error, PARLOOM_ERR_UNSUPPORTED, 0,
+                            "worker_environment is \"%.100s\", and workers of the backend \"%s\" have no variables of "
+                            "their own: use processes or fork",
+                            given->worker_environment, plan->backend->name);
 }
 
 /* As in joblib: said once, and done in the caller. The backend refuses what needs a worker. */
@@ -353,6 +373,7 @@ static parloom_status make(struct loom_plan *plan, const parloom_options *given,
     if (status == PARLOOM_OK) status = read_params(plan, &options, error);
     if (status == PARLOOM_OK) status = check_folder(&plan->options, error);
     if (status == PARLOOM_OK) status = check_fresh(plan, &options, error);
+    if (status == PARLOOM_OK) status = check_environment(plan, &options, error);
     if (status == PARLOOM_OK) status = check_bind(&plan->options, &options, error);
     if (status == PARLOOM_OK) status = check_task_timeout(plan, &options, error);
     if (status == PARLOOM_OK) choose_jobs(plan);

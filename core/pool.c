@@ -112,7 +112,8 @@ static parloom_status fill(parloom_pool *pool, const parloom_options *options, c
 {
     parloom_options given;
     parloom_status status = loom_options_read(options, &given, error);
-    /* Workers are made once: what they run first, also that of a scope, is the pool's from now on. */
+    /* Workers are made once: what they have and run first, also that of a scope, is the pool's from now on. */
+    given.worker_environment = plan->options.worker_environment;
     given.worker_init = plan->options.worker_init;
     given.worker_init_state = plan->options.worker_init_state;
     given.worker_init_state_nbytes = plan->options.worker_init_state_nbytes;

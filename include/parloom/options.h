@@ -291,6 +291,16 @@ typedef struct parloom_options {
     /* A worker process whose own memory has grown by more than this many bytes since its first task is replaced, after
      * the task or batch it is in. 0: unset (never); PARLOOM_NEVER: never. */
     size_t worker_growth_limit;
+
+    /* ---- what worker processes have that the program has not */
+
+    /* Their variables: "NAME=value;NAME2=value2", set in a new worker before worker_init and before the libraries of
+     * tasks are opened, and kept there whatever the program's environment becomes. They win over the program's, also
+     * where they say how many threads OpenMP and BLAS start; inner_max_num_threads wins over them. Libraries that the
+     * program itself is linked with have been loaded before. Shared workers that have others are replaced. A call that
+     * says it on threads or sequential, which have no environment of their own, or on a registered backend gets
+     * PARLOOM_ERR_UNSUPPORTED. NULL: unset (none). */
+    const char *worker_environment;
 } parloom_options;
 
 #ifdef __cplusplus

@@ -59,7 +59,7 @@ TEST(Layout, OfReportIsWhatOtherLanguagesMirror)
 
 TEST(Layout, OfOptionsIsWhatOtherLanguagesMirror)
 {
-    EXPECT_EQ(sizeof(parloom_options), 264u);
+    EXPECT_EQ(sizeof(parloom_options), 272u);
     EXPECT_EQ(offsetof(parloom_options, struct_size), 0u);
     EXPECT_EQ(offsetof(parloom_options, n_jobs), 8u);
     EXPECT_EQ(offsetof(parloom_options, backend), 16u);
@@ -98,6 +98,7 @@ TEST(Layout, OfOptionsIsWhatOtherLanguagesMirror)
     EXPECT_EQ(offsetof(parloom_options, bind), 240u);
     EXPECT_EQ(offsetof(parloom_options, idle_timeout), 248u);
     EXPECT_EQ(offsetof(parloom_options, worker_growth_limit), 256u);
+    EXPECT_EQ(offsetof(parloom_options, worker_environment), 264u);
 }
 
 TEST(Layout, OfArrayIsWhatOtherLanguagesMirror)

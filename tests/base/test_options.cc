@@ -137,6 +137,7 @@ TEST(OptionsRead, ValuesWithoutMeaningAreRefused)
     refused([](parloom_options *o) { o->pre_dispatch = ""; }, "pre_dispatch");
     refused([](parloom_options *o) { o->task_timeout = std::nan(""); }, "task_timeout");
     refused([](parloom_options *o) { o->idle_timeout = std::nan(""); }, "idle_timeout");
+    refused([](parloom_options *o) { o->worker_environment = "A=1;;B=2"; }, "worker_environment");
     refused([](parloom_options *o) { o->timeout = INFINITY; }, "timeout");
     refused([](parloom_options *o) { o->n_statuses = 3; }, "n_statuses");
     refused([](parloom_options *o) { o->n_errors = 3; }, "n_errors");
