@@ -29,8 +29,8 @@ static parloom_status fail_unknown(const char *name, const char *what, parloom_e
     size_t count = parloom_backend_list(names, MOST_NAMES), used = 0;
     for (size_t k = 0; k < count && k < MOST_NAMES && used < sizeof known; k++)
         used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", k > 0 ? ", " : "", names[k]);
-    return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "%s \"%.200s\" is not known: there are %s", what, name,
-                            known);
+    return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "Invalid backend: %s \"%.200s\" is not known: there are %s",
+                            what, name, known);
 }
 
 static parloom_status load(const struct loom_custom *custom, const char *what, parloom_error *error)

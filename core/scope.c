@@ -58,6 +58,10 @@ static parloom_status check(const parloom_options *options, parloom_error *error
     parloom_status status =
         options->backend != NULL ? loom_backend_get(&backend, options->backend, "backend", error) : PARLOOM_OK;
     if (status != PARLOOM_OK) return status;
+    if (options->backend_params != NULL && options->backend == NULL)
+        return loom_status_fail(error, PARLOOM_ERR_INVALID, 0,
+                                "backend_params \"%.100s\" are for no backend: name the one they are for",
+                                options->backend_params);
     if (options->statuses != NULL || options->errors != NULL || options->report != NULL)
         return loom_status_fail(error, PARLOOM_ERR_INVALID, 0,
                                 "statuses, errors and report belong to a call or a pool, not to a scope");

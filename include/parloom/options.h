@@ -355,8 +355,8 @@ parloom_status parloom_options_set(parloom_options *options, const char *name, c
  *
  * Returns: PARLOOM_OK, or, and then no scope has begun,
  * Errors:
- *   PARLOOM_ERR_INVALID  an option makes no sense, an unknown backend, or one that serves a single call (statuses,
- *                        errors, report)
+ *   PARLOOM_ERR_INVALID  an option makes no sense, an unknown backend, backend_params without the backend they are for,
+ *                        or one that serves a single call (statuses, errors, report)
  *   PARLOOM_ERR_MEMORY   no memory for the copy
  * Threads: any thread; a scope belongs to the thread that began it.
  * Blocks:  never.
@@ -386,7 +386,8 @@ void parloom_scope_end(void);
  *
  * Returns: PARLOOM_OK, or, and then the old default stays,
  * Errors:
- *   PARLOOM_ERR_INVALID  an option makes no sense, an unknown backend, or one that serves a single call
+ *   PARLOOM_ERR_INVALID  an option makes no sense, an unknown backend, backend_params without the backend they are for,
+ *                        or one that serves a single call
  *   PARLOOM_ERR_MEMORY   no memory for the copy
  * Threads: any thread of the program; calls that run already keep what they began with.
  * Blocks:  never.

@@ -153,6 +153,7 @@ TEST_F(Choice, DropsBackendParamsOfAScopeThatMeanNothingToTheBackend)
 {
     for (const char *params : { "force=1", "key=value" }) {
         parloom_options scope = PARLOOM_OPTIONS_INIT;
+        scope.backend = "fork";
         scope.backend_params = params;
         for (bool is_default : { false, true }) {
             ASSERT_OK(is_default ? parloom_set_defaults(&scope, &error) : parloom_scope_begin(&scope, &error));
@@ -196,6 +197,7 @@ TEST_F(Choice, HandsBackendParamsOfAScopeToTheBackendThatTakesThem)
     parloom_options given = PARLOOM_OPTIONS_INIT, scope = PARLOOM_OPTIONS_INIT;
     given.backend = "fork";
     given.n_jobs = 2;
+    scope.backend = "fork";
     scope.backend_params = "force=1";
     int may_end = 0;
     std::thread other([&may_end] {

@@ -42,9 +42,9 @@ TEST_F(Custom, IsToldItsParameters)
     EXPECT_EQ(state.params, "");
     given.backend_params = "force=1";
     EXPECT_EQ(call(given), PARLOOM_ERR_INVALID);
-    given.backend = nullptr;
+    given.backend = "fork";
     ASSERT_OK(parloom_scope_begin(&given, &error));
-    EXPECT_OK(call(naming())) << "a scope's may be meant for another one";
+    EXPECT_OK(call(naming())) << "a scope's are meant for another one";
     parloom_scope_end();
     EXPECT_EQ(call(naming("mine", 0)), PARLOOM_OK);
     EXPECT_EQ(state.asked, 0) << "nobody said how many";
