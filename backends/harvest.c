@@ -19,8 +19,10 @@
 #include "base/memory.h"
 #include "base/status.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #define NO_RETRY ((uint32_t)INT32_MAX) /* an attempt after which nothing is tried again */
 
@@ -145,18 +147,39 @@ static parloom_body body_of(const struct loom_run *run, uint64_t task)
     return run->works[run->is_list ? task : 0].body;
 }
 
+/* Ctrl-C reaches the program alone; where a task, or whoever meant it, raises it in a worker, the call ends as by a
+ * Ctrl-C of the program, and the task is no crash that would be tried again. */
+static void interrupt_if_so(struct loom_dispatch *dispatch, uint32_t seat, uint64_t task,
+                            const struct loom_death *death)
+{
+    parloom_error error;
+    bool is_interrupt = death->status == PARLOOM_ERR_CRASHED && WTERMSIG(death->wait_status) == SIGINT;
+    if (!is_interrupt || dispatch->is_refused) return;
+    loom_status_fail(&error, PARLOOM_ERR_CANCELLED, 0,
+                     "the call was cancelled: task %llu was interrupted by SIGINT in "
+                     "worker %u, pid %d",
+                     (unsigned long long)task, seat, death->pid);
+    error.task = (size_t)task;
+    error.signal = SIGINT;
+    error.worker = (int)seat;
+    error.pid = death->pid;
+    loom_dispatch_refuse(dispatch, &error);
+}
+
 /* [begin, end) ran when the worker died. */
 static void lose(struct loom_dispatch *dispatch, uint32_t seat, uint64_t begin, uint64_t end, uint32_t attempt,
                  const struct loom_death *death)
 {
     const struct loom_run *run = dispatch->run;
+    interrupt_if_so(dispatch, seat, begin, death);
     if (is_retried(dispatch, death, attempt)) {
         run->tally->retried += (size_t)(end - begin);
         if (run->before_retry != NULL) run->before_retry((size_t)begin, (size_t)end, run->before_retry_state);
         if (run->block_size == 0) loom_dispatch_add_repair(dispatch, begin, end, attempt + 1);
         return;
     }
-    if (dispatch->is_refused && dispatch->refusal.status == PARLOOM_ERR_CANCELLED) { /* killed on request */
+    if (dispatch->is_refused &&
+        dispatch->refusal.status == PARLOOM_ERR_CANCELLED) { /* killed on request, or interrupted */
         loom_tally_note(run->tally, (size_t)begin, (size_t)end, PARLOOM_ERR_CANCELLED);
         if (run->block_size > 0)
             for (uint64_t task = begin; task < end; task++) add_skip(dispatch, task);

@@ -62,6 +62,13 @@ int fail_or_sleep(const parloom_task *task, void *const *args)
     return parloom_fail(task, VALUE, "at once");
 }
 
+/* Task 5 raises SIGINT where it runs: in its worker, or in the program. */
+int interrupt_at_five(const parloom_task *task, void *const *)
+{
+    if (task->index == 5) raise(SIGINT);
+    return 0;
+}
+
 } // namespace
 
 TEST_F(Conformance, P4_01_ErrorKeepsItsCode)
@@ -72,6 +79,31 @@ TEST_F(Conformance, P4_01_ErrorKeepsItsCode)
         EXPECT_EQ(error.code, DIVISION);
         EXPECT_EQ(error.task, 3u);
         EXPECT_TRUE(says(error, "integer division by zero")) << error.message;
+    }
+}
+
+TEST_F(Conformance, P4_03_InterruptInATask)
+{
+    for (const char *backend : every_backend) {
+        parloom_options opening = on(backend), given = PARLOOM_OPTIONS_INIT;
+        opening.retries = 3; /* it is no crash */
+        ASSERT_OK(parloom_pool_open(&given.pool, &opening, &error));
+        std::set<int> before = workers_of(given);
+        ASSERT_OK(parloom_interrupt_begin(&error));
+        EXPECT_EQ(parloom_for(20, interrupt_at_five, nullptr, 0, &given, &error), PARLOOM_ERR_CANCELLED) << backend;
+        bool is_own_process = is(backend, "processes") || is(backend, "fork");
+        EXPECT_TRUE(says(error, is_own_process ? "task 5 was interrupted by SIGINT" : "Ctrl-C")) << error.message;
+        if (is_own_process) {
+            EXPECT_EQ(error.signal, SIGINT);
+            EXPECT_EQ(error.task, 5u);
+        }
+        EXPECT_EQ(parloom_interrupt_end(false), !is_own_process) << "the program itself was not interrupted";
+        EXPECT_EQ(squares_by(given, 50, &error), squares(50)) << backend << ": " << error.message;
+        std::set<int> after = workers_of(given);
+        EXPECT_EQ(after.size(), before.size()) << backend;
+        parloom_pool_close(given.pool);
+        after.erase(getpid());
+        for (int pid : after) EXPECT_TRUE(comes_true([&] { return is_gone(pid); })) << backend;
     }
 }
 
