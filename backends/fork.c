@@ -11,6 +11,7 @@
 #include "backends/letter.h"
 #include "backends/openmp.h"
 #include "backends/reporter.h"
+#include "backends/spawn.h"
 #include "backends/worker.h"
 #include "base/clock.h"
 #include "base/futex.h"
@@ -311,6 +312,7 @@ const struct loom_backend loom_backend_fork = { .name = "fork",
                                                 .memory = LOOM_MEMORY_INHERITED,
                                                 .can_kill = true,
                                                 .has_environment = true,
+                                                .unavailable = loom_spawn_is_disabled,
                                                 .takes_params = takes_params,
                                                 .cannot_nest = cannot_nest,
                                                 .run = run_fork };

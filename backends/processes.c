@@ -11,6 +11,7 @@
 #include "backends/images.h"
 #include "backends/lane_crew.h"
 #include "backends/letter.h"
+#include "backends/spawn.h"
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/status.h"
@@ -472,6 +473,7 @@ const struct loom_backend loom_backend_processes = { .name = "processes",
                                                      .memory = LOOM_MEMORY_SEPARATE,
                                                      .can_kill = true,
                                                      .has_environment = true,
+                                                     .unavailable = loom_spawn_is_impossible,
                                                      .open = open_processes,
                                                      .close = close_processes,
                                                      .shutdown = shutdown_shared,

@@ -127,6 +127,7 @@ struct loom_backend {
     bool can_kill;                            /* task_timeout, retries, isolation */
     bool has_environment;                     /* its workers may have variables of their own: worker_environment */
     bool (*takes_params)(const char *params); /* whether it understands backend_params; NULL: it has none */
+    const char *(*unavailable)(void);         /* why there are no such workers in this program; NULL: there are */
     /* What it cannot run below, for a call made in the task that this thread is in; NULL: it can. */
     const char *(*cannot_nest)(const char *params);
     /* Resources that outlive a call (pools). NULL: none. open may be called again after close. */

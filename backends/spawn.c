@@ -108,13 +108,26 @@ static parloom_status open_sources(struct launch *launch, int socket_fd, parloom
     return PARLOOM_OK;
 }
 
+/* Where a place forbids more processes; as JOBLIB_MULTIPROCESSING=0. */
+const char *loom_spawn_is_disabled(void)
+{
+    const char *text = secure_getenv("PARLOOM_DISABLE_PROCESSES");
+    bool is_disabled = text != NULL && text[0] != '\0' && strcmp(text, "0") != 0;
+    return is_disabled ? "PARLOOM_DISABLE_PROCESSES is set" : NULL;
+}
+
+const char *loom_spawn_is_impossible(void)
+{
+    if (!loom_process_is_secure()) return loom_spawn_is_disabled();
+    return "worker processes cannot be started from a setuid program or one with file capabilities (the loader ignores "
+           "preloads there)";
+}
+
 static parloom_status check_possible(parloom_error *error)
 {
-    if (loom_process_is_secure())
-        return loom_status_fail(error, PARLOOM_ERR_UNSUPPORTED, 0,
-                                "worker processes cannot be started from a setuid program or one with file "
-                                "capabilities (the loader ignores preloads there); use backend threads or fork");
-    return PARLOOM_OK;
+    const char *why = loom_spawn_is_impossible();
+    if (why == NULL) return PARLOOM_OK;
+    return loom_status_fail(error, PARLOOM_ERR_UNSUPPORTED, 0, "%s; use backend threads", why);
 }
 
 /* "LD_PRELOAD=<runtime that demands to be first>:<ours>:<the user's>" */

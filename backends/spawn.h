@@ -13,6 +13,9 @@
 extern "C" {
 #endif
 
+/* Why this program can have no worker processes, or (disabled) no forked ones either; NULL: it can. */
+const char *loom_spawn_is_impossible(void);
+const char *loom_spawn_is_disabled(void);
 /* socket_fd: the supervisor's end. *pid_out: the process that forks the supervisor and exits at once; the caller
  * reaps it. Errors: UNSUPPORTED (and why), LIMIT, MEMORY, IO. */
 parloom_status loom_spawn_supervisor(int socket_fd, pid_t *pid_out, parloom_error *error);

@@ -58,7 +58,7 @@ static parloom_status read_variables(parloom_options *into, parloom_error *error
 
 static bool is_known(const char *variable)
 {
-    static const char *const OTHERS[] = { "PARLOOM_MAX_CPU_COUNT", "PARLOOM_MAX_DEPTH",
+    static const char *const OTHERS[] = { "PARLOOM_MAX_CPU_COUNT", "PARLOOM_MAX_DEPTH", "PARLOOM_DISABLE_PROCESSES",
                                           "PARLOOM_LOG" }; /* that are no options */
     char known[VARIABLE_BYTES];
     for (size_t i = 0; i < sizeof OTHERS / sizeof OTHERS[0]; i++)

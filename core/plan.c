@@ -312,10 +312,37 @@ static bool cannot_nest(const struct loom_plan *plan)
     return true;
 }
 
-static void choose_jobs(struct loom_plan *plan)
+static void count_jobs(struct loom_plan *plan)
 {
     if (plan->pool != NULL) plan->n_jobs = loom_pool_n_jobs(plan->pool);
     if (plan->n_jobs == 0) plan->n_jobs = effective_jobs(plan->options.n_jobs);
+}
+
+/* As in joblib: where there can be no such workers threads do it, with one warning. Not where isolation or a limit of
+ * tasks is asked for, which threads cannot give. */
+static parloom_status check_available(struct loom_plan *plan, parloom_error *error)
+{
+    static _Atomic int is_told;
+    const parloom_options *options = &plan->options;
+    bool is_needed = options->require == PARLOOM_REQUIRE_ISOLATION || options->task_timeout > 0;
+    bool is_used = plan->pool == NULL && (plan->n_jobs > 1 || needs_worker(plan));
+    const char *why = is_used && plan->backend->unavailable != NULL ? plan->backend->unavailable() : NULL;
+    if (why == NULL) return PARLOOM_OK;
+    if (is_needed)
+        return loom_status_fail(error, PARLOOM_ERR_UNSUPPORTED, 0, "the backend \"%s\" is not available here: %s",
+                                plan->backend->name, why);
+    if (!loom_exchange_full(&is_told, 1)) /* whoever comes first says it */
+        loom_log(LOOM_LOG_WARNING, "the backend \"%s\" is not available here, falling back to threads: %s",
+                 plan->backend->name, why);
+    plan->backend = loom_backend_find("threads");
+    plan->params = NULL;
+    plan->options.worker_environment = NULL;
+    plan->options.fresh_worker_every = 0;
+    return PARLOOM_OK;
+}
+
+static void choose_jobs(struct loom_plan *plan)
+{
     const struct loom_backend *caller = loom_backend_find("sequential");
     plan->chosen = plan->backend;
     bool needs = plan->backend->can_kill && needs_worker(plan);
@@ -376,6 +403,8 @@ static parloom_status make(struct loom_plan *plan, const parloom_options *given,
     if (status == PARLOOM_OK) status = check_environment(plan, &options, error);
     if (status == PARLOOM_OK) status = check_bind(&plan->options, &options, error);
     if (status == PARLOOM_OK) status = check_task_timeout(plan, &options, error);
+    if (status == PARLOOM_OK) count_jobs(plan);
+    if (status == PARLOOM_OK) status = check_available(plan, error);
     if (status == PARLOOM_OK) choose_jobs(plan);
     if (status == PARLOOM_OK) status = check_pre_dispatch(plan, &options, error);
     return status;

@@ -2,6 +2,8 @@
 /* P6: backends, hints, constraints, scopes. */
 #include "conformance/conformance.h"
 
+#include <algorithm>
+
 using namespace conformance;
 
 namespace
@@ -44,9 +46,34 @@ parloom_options hinted(parloom_prefer prefer, parloom_require require, int n_job
 TEST_F(Conformance, P6_01_UnknownBackend)
 {
     parloom_options given = on("unknown-backend");
-    EXPECT_TRUE(refuses(given, "backend \"unknown-backend\"", &error)) << error.message;
+    EXPECT_TRUE(refuses(given, "Invalid backend: backend \"unknown-backend\"", &error)) << error.message;
     EXPECT_EQ(parloom_scope_begin(&given, &error), PARLOOM_ERR_INVALID);
-    EXPECT_TRUE(says(error, "unknown-backend")) << error.message;
+    EXPECT_TRUE(says(error, "Invalid backend: backend \"unknown-backend\"")) << error.message;
+}
+
+/* A place that forbids processes, in a program of its own. */
+TEST_F(Conformance, P6_04_WithoutProcessesThreadsDoIt)
+{
+    Ended ended = run_program([] {
+        parloom_error failure;
+        setenv("PARLOOM_DISABLE_PROCESSES", "1", 1);
+        for (const char *backend : process_backends) { /* the first of them is told of */
+            parloom_options given = on(backend), plain = PARLOOM_OPTIONS_INIT;
+            if (!is(ran(given, &failure).backend, "threads")) return 1;
+            if (squares_by(given, 20, &failure) != squares(20)) return 2;
+            if (parloom_scope_begin(&given, &failure) != PARLOOM_OK) return 3;
+            if (!is(ran(plain, &failure).backend, "threads")) return 4;
+            parloom_scope_end();
+            given.require = PARLOOM_REQUIRE_ISOLATION;
+            if (parloom_for(4, do_nothing, nullptr, 0, &given, &failure) != PARLOOM_ERR_UNSUPPORTED) return 5;
+            if (!says(failure, "PARLOOM_DISABLE_PROCESSES")) return 6;
+        }
+        return is(ran(on("processes", 1), &failure).backend, "sequential") ? 0 : 7;
+    });
+    EXPECT_EQ(ended.code(), 0);
+    EXPECT_NE(ended.err.find("\"processes\" is not available here, falling back to threads"), std::string::npos)
+        << ended.err;
+    EXPECT_EQ(std::count(ended.err.begin(), ended.err.end(), '\n'), 1) << "one warning: " << ended.err;
 }
 
 TEST_F(Conformance, P6_05_ScopeDecidesAndEnds)
