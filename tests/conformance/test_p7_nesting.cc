@@ -71,6 +71,55 @@ int multiply(const parloom_task *task, void *const *args)
     return 0;
 }
 
+/* args[0]: text, the inner backend, or ""; args[1]: one long a task: how many workers its own call of two had. */
+int ask_for_two(const parloom_task *task, void *const *args)
+{
+    const char *inner = static_cast<const char *>(args[0]);
+    parloom_report report = empty_report();
+    parloom_options given = PARLOOM_OPTIONS_INIT;
+    given.backend = inner;
+    given.n_jobs = 2;
+    given.report = &report;
+    parloom_error error;
+    parloom_status status = parloom_for(4, do_nothing, nullptr, 0, &given, &error);
+    if (status != PARLOOM_OK) return parloom_fail(task, status, "%s", error.message);
+    static_cast<long *>(args[1])[task->index] = report.n_jobs;
+    return 0;
+}
+
+/* What the inner calls of four tasks were given. A program of its own, whose workers' words are heard too. */
+Ended ask_for_two_inside(const char *outer, const char *inner, long wanted)
+{
+    return run_program([&] {
+        std::vector<long> given_jobs(4, -1);
+        char name[16] = "";
+        strncpy(name, inner, sizeof name - 1);
+        parloom_arg args[] = { parloom_in(name, sizeof name), contract::out(given_jobs) };
+        parloom_options given = on(outer);
+        given.backend_params = nullptr;
+        if (parloom_for(4, ask_for_two, args, 2, &given, nullptr) != PARLOOM_OK) return 1;
+        return given_jobs == std::vector<long>(4, wanted) ? 0 : 2;
+    });
+}
+
+/* args[0]: one seen: what a call would be that says nothing. */
+struct seen {
+    char backend[16];
+    int n_jobs;
+};
+
+int look_below(const parloom_task *, void *const *args)
+{
+    auto *seen = static_cast<struct seen *>(args[0]);
+    parloom_report report = empty_report();
+    parloom_options given = PARLOOM_OPTIONS_INIT;
+    given.report = &report;
+    seen->n_jobs = parloom_effective_n_jobs(0);
+    if (parloom_for(4, do_nothing, nullptr, 0, &given, nullptr) != PARLOOM_OK) return 1;
+    strncpy(seen->backend, report.backend, sizeof seen->backend - 1);
+    return 0;
+}
+
 /* The levels that four tasks saw, each with a call inside. */
 parloom_status call_in_calls(const char *outer, const char *inner, std::vector<int> *levels, parloom_error *error)
 {
@@ -86,6 +135,42 @@ parloom_status call_in_calls(const char *outer, const char *inner, std::vector<i
 
 /* A fork beside threads that run cannot be had: the child could wait for ever for a lock that one of them holds. */
 const char *const without_fork = "fork-backed parallel loops cannot be nested below threads, setting n_jobs=1";
+
+/* joblib cannot nest most of these; here only the fork cannot be had, and its caller does the work. */
+TEST_F(Conformance, P7_02_WarnsOnceOfWhatCannotBeNested)
+{
+    const char *const pairs[][2] = {
+        { "processes", "fork" }, { "fork", "fork" },         { "fork", "processes" },
+        { "threads", "fork" },   { "threads", "processes" }, { "processes", "processes" }
+    };
+    for (const auto &pair : pairs) {
+        bool is_refused = is(pair[0], "threads") && is(pair[1], "fork");
+        Ended ended = ask_for_two_inside(pair[0], pair[1], is_refused ? 1 : 2);
+        EXPECT_EQ(ended.code(), 0) << pair[0] << " > " << pair[1] << ": " << ended.err;
+        size_t first = ended.err.find("cannot be nested"), last = ended.err.rfind("cannot be nested");
+        EXPECT_EQ(first != std::string::npos, is_refused) << pair[0] << " > " << pair[1] << ": " << ended.err;
+        EXPECT_EQ(first, last) << "four tasks, one warning: " << ended.err;
+    }
+}
+
+TEST_F(Conformance, P7_05_SequentialOuterCallChangesNothing)
+{
+    for (const char *chosen : every_backend) {
+        parloom_options scope = on(chosen), outer = on("sequential", 1);
+        seen found = {};
+        parloom_arg args[] = { parloom_inout(&found, sizeof found) };
+        ASSERT_OK(parloom_scope_begin(&scope, &error));
+        EXPECT_OK(parloom_for(1, look_below, args, 1, &outer, &error)) << chosen;
+        EXPECT_STREQ(found.backend, chosen);
+        EXPECT_EQ(found.n_jobs, is(chosen, "sequential") ? 1 : 2);
+        parloom_scope_end();
+    }
+    seen found = {};
+    parloom_arg args[] = { parloom_inout(&found, sizeof found) };
+    parloom_options outer = on("sequential", 1);
+    EXPECT_OK(parloom_for(1, look_below, args, 1, &outer, &error));
+    EXPECT_EQ(found.n_jobs, 1) << "nobody said anything";
+}
 
 TEST_F(Conformance, P7_03_EveryPairOfBackendsFinishes)
 {
