@@ -38,6 +38,8 @@ static struct {
     struct loom_state *forgotten; /* by a child: another thread of its parent was at work on it */
 } book = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
+enum { USUAL_NBYTES = 4096 }; /* of a state */
+
 static _Thread_local bool is_capturing;
 
 /* ----------------------------------------------------------------------- fork */
@@ -154,10 +156,11 @@ static parloom_status grow_scratch(size_t nbytes, parloom_error *error)
     return PARLOOM_OK;
 }
 
-/* Into scratch; asked again while it grows. */
+/* Into scratch; asked again while it grows. What is small, or no larger than the last time, is asked once. */
 static parloom_status capture_one(const struct registered *one, size_t *nbytes_out, parloom_error *error)
 {
-    for (;;) {
+    parloom_status status = grow_scratch(one->nbytes > USUAL_NBYTES ? one->nbytes : USUAL_NBYTES, error);
+    while (status == PARLOOM_OK) {
         size_t nbytes = 0;
         is_capturing = true;
         int code = one->ops.capture(one->state, book.scratch, book.scratch_room, &nbytes);
@@ -170,9 +173,9 @@ static parloom_status capture_one(const struct registered *one, size_t *nbytes_o
         }
         *nbytes_out = nbytes;
         if (nbytes <= book.scratch_room) return PARLOOM_OK;
-        parloom_status status = grow_scratch(nbytes, error);
-        if (status != PARLOOM_OK) return status;
+        status = grow_scratch(nbytes, error);
     }
+    return status;
 }
 
 /* Where the bytes are others than before, scratch becomes theirs. */
