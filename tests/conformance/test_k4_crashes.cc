@@ -118,6 +118,46 @@ parloom_error lose_a_result(const char *backend, int how)
     return error;
 }
 
+/* ---- in the program, when results come back */
+
+enum where { IN_COMBINE, IN_PROGRESS, IN_MERGE };
+bool ends_in_combine;
+
+void combine(void *into, const void *from)
+{
+    if (ends_in_combine) std::exit(40 + IN_COMBINE);
+    *static_cast<long *>(into) += *static_cast<const long *>(from);
+}
+
+void end_in_progress(const parloom_report *, void *)
+{
+    std::exit(40 + IN_PROGRESS);
+}
+
+void end_in_merge(const parloom_recorded *, void *)
+{
+    std::exit(40 + IN_MERGE);
+}
+
+/* args[0]: an accumulator, args[1]: one int a task, the process that runs it. */
+int add_and_record(const parloom_task *task, void *const *args)
+{
+    *static_cast<long *>(args[0]) += 1;
+    static_cast<int *>(args[1])[task->index] = static_cast<int>(getpid());
+    return parloom_record(task, "ends", "x", 1);
+}
+
+/* In a program of its own, which ends in the midst of it; pids: of twelve tasks, in memory of its parent. */
+int end_when_results_come(parloom_options given, int where, int *pids)
+{
+    long sum = 0;
+    parloom_arg args[] = { parloom_reduce(&sum, sizeof sum, combine), parloom_inout(pids, 12 * sizeof(int)) };
+    ends_in_combine = where == IN_COMBINE;
+    if (where == IN_PROGRESS) given.progress = end_in_progress;
+    if (where == IN_MERGE) parloom_channel_register("ends", end_in_merge, nullptr, nullptr);
+    return parloom_for(12, add_and_record, args, 2, &given, nullptr) == PARLOOM_OK ? 0 : 1;
+}
+
 } // namespace
 
 TEST_F(Conformance, K4_03_ExitBeforeTheFirstTask)
@@ -205,6 +245,22 @@ TEST_F(Conformance, K4_14_ErrorInAResult)
         EXPECT_EQ(error.status, PARLOOM_ERR_TASK) << backend;
         EXPECT_EQ(error.code, 77);
     }
+}
+
+/* What runs in the program when results come back is its own code: where that ends the program, the program ends, with
+ * its workers, and nothing waits for a call that is over. */
+TEST_F(Conformance, K4_15_ExitWhileResultsComeBack)
+{
+    Shared<int> pids(12);
+    for (const char *backend : every_backend)
+        for (int where : { IN_COMBINE, IN_PROGRESS, IN_MERGE }) {
+            memset(pids.get(), 0, 12 * sizeof(int));
+            Ended ended = run_program([&] { return end_when_results_come(on(backend), where, pids.get()); });
+            EXPECT_EQ(ended.code(), 40 + where) << backend << where << ended.err;
+            EXPECT_TRUE(where == IN_PROGRESS || pids[11] != 0) << "all of them ran";
+            for (int k = 0; k < 12; k++)
+                EXPECT_TRUE(pids[k] == 0 || comes_true([&] { return is_gone(pids[k]); })) << backend << where;
+        }
 }
 
 TEST_F(Conformance, K4_19_DeathWhileWorkersAreAdded)
