@@ -31,14 +31,17 @@ static const char *body_name(const struct loom_loss *loss, char *text, size_t si
 
 static void describe_crash(const struct loom_loss *loss, const char *tasks, parloom_error *error)
 {
-    char name[256], where[512], signal_name[32];
+    char name[256], where[512], callers[384], signal_name[32];
     struct loom_crash_shared *crash = (void *)loom_board_seat(loss->crew->board, loss->seat)->crash;
     int signal_number = WTERMSIG(loss->death->wait_status);
     loom_reporter_signal_name(signal_number, signal_name, sizeof signal_name);
     loom_reporter_describe(crash, signal_number, where, sizeof where);
-    loom_status_fail(error, PARLOOM_ERR_CRASHED, 0, "%s crashed: %s%s%s, running %s; worker %u, pid %d", tasks,
-                     signal_name, where, loss->death->oom_killed ? " by the kernel, which was out of memory" : "",
-                     body_name(loss, name, sizeof name), loss->seat, loss->death->pid);
+    (void)body_name(loss, name, sizeof name);
+    loom_reporter_describe_callers(crash, signal_number, name, callers, sizeof callers);
+    loom_status_fail(error, PARLOOM_ERR_CRASHED, 0, "%s crashed: %s%s%s%s, running %s; worker %u, pid %d", tasks,
+                     signal_name, where, callers,
+                     loss->death->oom_killed ? " by the kernel, which was out of memory" : "", name, loss->seat,
+                     loss->death->pid);
     error->signal = signal_number;
     if (crash->signal_number == (uint32_t)signal_number) error->address = crash->address;
 }

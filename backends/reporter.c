@@ -9,12 +9,11 @@
  *                thread leaves no record; a handler the task installs replaces this one.
  */
 #include "backends/reporter.h"
+#include "backends/reporter_maps.h"
+#include "backends/reporter_stack.h"
 
 #include <dlfcn.h>
-#include <elf.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <link.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -23,55 +22,13 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-_Static_assert(sizeof(struct loom_crash_shared) == 688, "layout version 1");
-_Static_assert(offsetof(struct loom_crash_shared, module_path) == 48, "layout version 1");
+_Static_assert(sizeof(struct loom_crash_shared) == 1848, "layout version 2");
+_Static_assert(offsetof(struct loom_crash_shared, module_path) == 48, "layout version 2");
 
 enum { STACK_NBYTES = 64 * 1024, NEAR_STACK_BELOW = 64 * 1024, NEAR_STACK_ABOVE = 1024 * 1024 };
 
 static struct loom_crash_shared *crash;
 static pid_t worker_pid; /* a process that a task forked has the handlers too: the record is not its own */
-
-/* ---- the maps, line by line, without a heap */
-
-struct mapping {
-    uint64_t begin, end, file_offset;
-    bool is_accessible;
-    const char *path;
-};
-
-static const char *parse_hex(const char *at, uint64_t *value_out)
-{
-    uint64_t value = 0;
-    for (;; at++) {
-        int digit = *at >= '0' && *at <= '9' ? *at - '0' : *at >= 'a' && *at <= 'f' ? *at - 'a' + 10 : -1;
-        if (digit < 0) break;
-        value = value * 16 + (uint64_t)digit;
-    }
-    *value_out = value;
-    return at;
-}
-
-static const char *skip_field(const char *at)
-{
-    while (*at != '\0' && *at != ' ') at++;
-    while (*at == ' ') at++;
-    return at;
-}
-
-/* "begin-end perms offset device inode   path" */
-static bool parse_mapping(const char *line, struct mapping *mapping)
-{
-    const char *at = parse_hex(line, &mapping->begin);
-    if (*at != '-') return false;
-    at = parse_hex(at + 1, &mapping->end);
-    if (*at != ' ') return false;
-    mapping->is_accessible = at[1] == 'r' || at[2] == 'w' || at[3] == 'x';
-    at = skip_field(at + 1);
-    at = parse_hex(at, &mapping->file_offset);
-    while (*at == ' ') at++;
-    mapping->path = skip_field(skip_field(at));
-    return true;
-}
 
 static void copy_text(char *to, size_t size, const char *from)
 {
@@ -80,26 +37,12 @@ static void copy_text(char *to, size_t size, const char *from)
     to[i] = '\0';
 }
 
-/* The load address of the ELF file whose first bytes are mapped at begin: where link-time address 0 would lie. */
-static uint64_t load_address(uint64_t begin)
-{
-    ElfW(Ehdr) header;
-    memcpy(&header, (const void *)begin, sizeof header); /* NOLINT: mapped, says the kernel */
-    if (memcmp(header.e_ident, ELFMAG, SELFMAG) != 0) return begin;
-    for (unsigned i = 0; i < header.e_phnum; i++) {
-        ElfW(Phdr) part;
-        memcpy(&part, (const void *)(begin + header.e_phoff + i * sizeof part), sizeof part); /* NOLINT: as above */
-        if (part.p_type == PT_LOAD) return begin - (part.p_vaddr & ~(uint64_t)4095);
-    }
-    return begin;
-}
-
 static struct {
     char path[sizeof crash->module_path];
     uint64_t begin; /* of the last file that was seen from its start */
 } file;
 
-static void look_at(const struct mapping *mapping)
+static void look_at(const struct loom_mapping_line *mapping)
 {
     if (mapping->file_offset == 0 && mapping->path[0] == '/') {
         copy_text(file.path, sizeof file.path, mapping->path);
@@ -112,33 +55,8 @@ static void look_at(const struct mapping *mapping)
     if (crash->instruction >= mapping->begin && crash->instruction < mapping->end && file.begin != 0 &&
         strncmp(file.path, mapping->path, sizeof file.path - 1) == 0) {
         copy_text(crash->module_path, sizeof crash->module_path, file.path);
-        crash->module_offset = crash->instruction - load_address(file.begin);
+        crash->module_offset = crash->instruction - loom_reporter_load_address(file.begin);
     }
-}
-
-static void read_maps(void)
-{
-    static char text[8192];
-    size_t held = 0;
-    int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
-    while (fd >= 0) {
-        ssize_t n = read(fd, text + held, sizeof text - 1 - held);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) break;
-        held += (size_t)n;
-        text[held] = '\0';
-        char *line = text;
-        for (char *end = strchr(line, '\n'); end != NULL; end = strchr(line, '\n')) {
-            struct mapping mapping;
-            *end = '\0';
-            if (parse_mapping(line, &mapping)) look_at(&mapping);
-            line = end + 1;
-        }
-        held = (size_t)(text + held - line);
-        memmove(text, line, held);
-        if (held == sizeof text - 1) held = 0; /* no line is that long */
-    }
-    if (fd >= 0) (void)close(fd);
 }
 
 /* ---- the handler */
@@ -172,13 +90,14 @@ static void note_signal(int number, siginfo_t *info, void *context)
         record->address = is_fault(number, info->si_code) ? (uint64_t)(uintptr_t)info->si_addr : 0;
         record->address_is = LOOM_CRASH_UNMAPPED;
         take_registers(context);
-        read_maps();
+        loom_reporter_walk_maps(look_at);
         bool is_near = record->address + NEAR_STACK_BELOW >= record->stack_pointer &&
                        record->address < record->stack_pointer + NEAR_STACK_ABOVE;
         if (number == SIGSEGV && is_near && record->address_is != LOOM_CRASH_MAPPED)
             record->address_is = LOOM_CRASH_STACK;
         /* release: the record before the number that makes it valid; pairs with the program's wait for the death. */
         __atomic_store_n(&record->signal_number, (uint32_t)number, __ATOMIC_RELEASE);
+        loom_reporter_take_stack(record); /* last: what is known by now stays, whatever it meets */
     }
     errno = saved;
     /* A fault happens again on return; all others (raise, traps, system calls refused) would be lost. Blocked until the

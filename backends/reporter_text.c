@@ -160,3 +160,63 @@ void loom_reporter_describe(const struct loom_crash_shared *record, int signal_n
     explain(&copy, signal_number, why, sizeof why);
     (void)snprintf(text, size, "%s%s%s", address, where, why);
 }
+
+/* ------------------------------------------------------------------- callers */
+
+static const char *module_of(const struct loom_crash_shared *record, uint32_t module)
+{
+    if (module == 0) return record->module_path;
+    return module <= LOOM_CRASH_MODULES ? record->modules[module - 1] : "";
+}
+
+/* What the C and C++ libraries do on their way to abort() says nothing about the program. */
+static bool is_of_a_runtime(const char *path)
+{
+    static const char *const runtimes[] = { "libc.so",     "libc-",     "libstdc++.so", "libpthread",
+                                            "libgcc_s.so", "libc++.so", "libc++abi.so" };
+    const char *name = strrchr(path, '/');
+    if (name == NULL) return true;
+    for (size_t k = 0; k < sizeof runtimes / sizeof runtimes[0]; k++)
+        if (strncmp(name + 1, runtimes[k], strlen(runtimes[k])) == 0) return true;
+    return false;
+}
+
+/* Without the " (solve.c:88)" at its end. */
+static size_t length_of_function(const char *name)
+{
+    const char *line = NULL, *colon = strrchr(name, ':');
+    for (const char *at = name; colon != NULL && at < colon; at++)
+        if (at[0] == ' ' && at[1] == '(') line = at;
+    bool has_line = line != NULL && colon[1] >= '0' && colon[1] <= '9';
+    return has_line ? (size_t)(line - name) : strlen(name);
+}
+
+static bool is_same_function(const char *a, const char *b)
+{
+    size_t length = length_of_function(a);
+    return length > 0 && length == length_of_function(b) && strncmp(a, b, length) == 0;
+}
+
+void loom_reporter_describe_callers(const struct loom_crash_shared *record, int signal_number, const char *until,
+                                    char *text, size_t size)
+{
+    struct loom_crash_shared copy;
+    char last[256] = "";
+    size_t used = 0;
+    memcpy(&copy, record, sizeof copy);
+    make_printable(copy.module_path, sizeof copy.module_path);
+    for (int k = 0; k < LOOM_CRASH_MODULES; k++) make_printable(copy.modules[k], sizeof copy.modules[k]);
+    if (size > 0) text[0] = '\0';
+    bool is_known = copy.signal_number == (uint32_t)signal_number && copy.n_frames <= LOOM_CRASH_FRAMES;
+    for (uint32_t k = 0; is_known && k < copy.n_frames && used < size; k++) {
+        char name[256];
+        const char *path = module_of(&copy, copy.frames[k].module);
+        if (path[0] != '/' || is_of_a_runtime(path)) continue;
+        loom_name_of_code(path, copy.frames[k].offset, 0, 1, name, sizeof name);
+        if (strncmp(name, "loom_", 5) == 0) return; /* who called the body is no news */
+        if (is_same_function(name, last)) continue;
+        memcpy(last, name, sizeof last);
+        used += (size_t)snprintf(text + used, size - used, "%s%s", used == 0 ? ", called from " : ", ", name);
+        if (is_same_function(name, until)) return;
+    }
+}

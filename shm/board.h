@@ -31,7 +31,7 @@ enum {
     LOOM_BOARD_BELTS = 8, /* streams that may be open on one crew */
     LOOM_BOARD_BELLS = LOOM_BOARD_SLOTS + LOOM_BOARD_BELTS,
     LOOM_BOARD_LOG_BYTES = 4096, /* of one desk: failures and what was not started */
-    LOOM_BOARD_CRASH_BYTES = 1024,
+    LOOM_BOARD_CRASH_BYTES = 2048,
     LOOM_BOARD_INLINE_TICKETS = 1 << 16, /* bitmaps of that many tickets are part of the board */
     LOOM_BOARD_LINE = 128                /* two cache lines: neighbours are fetched in pairs */
 };

@@ -51,6 +51,12 @@ class Reporter : public ::testing::Test
         loom_reporter_describe(record, signal_number, text, sizeof text);
         return text;
     }
+    std::string callers(int signal_number, const char *until)
+    {
+        char text[1024];
+        loom_reporter_describe_callers(record, signal_number, until, text, sizeof text);
+        return text;
+    }
     bool says(int signal_number, const char *words)
     {
         std::string text = describe(signal_number);
@@ -82,6 +88,30 @@ extern "C" LOOM_UNCHECKED void loom_test_store(volatile int *address)
 LOOM_UNCHECKED int divide(volatile int one, volatile int zero)
 {
     return one / zero;
+}
+
+extern "C" {
+LOOM_UNCHECKED int store_in_the_middle(int *address)
+{
+    loom_test_store(address);
+    return 1;
+}
+
+LOOM_UNCHECKED int store_from_outside(int *address)
+{
+    return store_in_the_middle(address) + 1; /* no tail call */
+}
+
+LOOM_UNCHECKED int abort_if_asked(int how)
+{
+    if (how != 0) abort();
+    return 1;
+}
+
+LOOM_UNCHECKED int call_a_function(int (*function)())
+{
+    return function() + 1;
+}
 }
 
 } // namespace
@@ -226,6 +256,50 @@ TEST_F(Reporter, LeavesAHandlerOfSomebodyElseAlone)
     EXPECT_EQ(wait_status, 0);
 }
 
+/* ------------------------------------------------------------------ callers */
+
+TEST_F(Reporter, NamesWhoCalledItAsFarAsTheBody)
+{
+    EXPECT_EQ(die([] { (void)store_from_outside(reinterpret_cast<int *>(8)); }), SIGSEGV);
+    std::string told = callers(SIGSEGV, "store_from_outside");
+    EXPECT_EQ(told.find(", called from "), 0u) << told;
+    EXPECT_EQ(callers(SIGABRT, "store_from_outside"), "") << "of another death";
+#ifdef PARLOOM_HAVE_LIBDW
+    size_t middle = told.find("store_in_the_middle (test_reporter.cc:"),
+           outer = told.find(", store_from_outside (test_reporter.cc:");
+    EXPECT_LT(middle, outer) << told;
+    ASSERT_NE(outer, std::string::npos) << told;
+    EXPECT_EQ(told.find(',', outer + 1), std::string::npos) << "it ends there: " << told;
+#endif
+}
+
+TEST_F(Reporter, NamesWhoCalledAbortAndNotWhatThatCalls)
+{
+    EXPECT_EQ(die([] { (void)abort_if_asked(1); }), SIGABRT);
+#ifdef PARLOOM_HAVE_LIBDW
+    EXPECT_EQ(callers(SIGABRT, "abort_if_asked").find(", called from abort_if_asked ("), 0u)
+        << callers(SIGABRT, "abort_if_asked");
+#endif
+}
+
+TEST_F(Reporter, NamesWhoCalledWhatIsNoCode)
+{
+#if defined(__x86_64__) && defined(PARLOOM_HAVE_LIBDW)
+    EXPECT_EQ(die([] { (void)call_a_function(reinterpret_cast<int (*)()>(0x1234567000)); }), SIGSEGV);
+    EXPECT_EQ(callers(SIGSEGV, "call_a_function").find(", called from call_a_function ("), 0u)
+        << callers(SIGSEGV, "call_a_function");
+#endif
+}
+
+/* A stack that cannot be walked changes neither the signal nor what else is known. */
+TEST_F(Reporter, SurvivesAStackThatIsBroken)
+{
+#if defined(__x86_64__)
+    EXPECT_EQ(die([] { __asm__ volatile("mov $4096, %rsp\n mov $4096, %rbp\n ud2"); }), SIGILL);
+    EXPECT_TRUE(says(SIGILL, "an instruction this processor does not have"));
+#endif
+}
+
 TEST_F(Reporter, SaysNothingOfAnEmptyRecordOrAnotherSignal)
 {
     EXPECT_EQ(describe(SIGKILL), "");
@@ -241,6 +315,13 @@ TEST_F(Reporter, SurvivesARecordThatIsRubbish)
         char text[100];
         loom_reporter_describe(record, SIGSEGV, text, sizeof text);
         EXPECT_LT(strlen(text), sizeof text);
+        for (uint32_t count : { 3u, static_cast<uint32_t>(LOOM_CRASH_FRAMES), UINT32_MAX }) {
+            record->n_frames = count;
+            record->modules[0][0] = '/';
+            for (loom_crash_frame &frame : record->frames) frame.module = 1;
+            loom_reporter_describe_callers(record, SIGSEGV, "body", text, sizeof text);
+            EXPECT_LT(strlen(text), sizeof text);
+        }
     }
 }
 

@@ -102,6 +102,30 @@ int meet_all(int cpus)
     return parloom_for(static_cast<size_t>(workers), wait_for_all, args, 1, &given, nullptr) == PARLOOM_OK ? 0 : 1;
 }
 
+/* Three deep. */
+__attribute__((noinline)) int crash_inside(size_t index)
+{
+    *reinterpret_cast<volatile size_t *>(8) = index; // NOLINT
+    return 1;
+}
+
+__attribute__((noinline)) int go_inside(size_t index)
+{
+    return crash_inside(index) + 1; /* no tail call */
+}
+
+int crash_below(const parloom_task *task, void *const *)
+{
+    return go_inside(task->index) + 1;
+}
+
+/* As a program does that wants no report. */
+int set_default_handlers(void *)
+{
+    for (int number : { SIGSEGV, SIGBUS, SIGABRT }) signal(number, SIG_DFL);
+    return 0;
+}
+
 /* Runs `count` threads at once. */
 void at_once(int count, const std::function<void(int)> &work)
 {
@@ -316,4 +340,26 @@ TEST_F(Conformance, K5_23_ManyWorkers)
     EXPECT_EQ(many.size(), 62u);
     for (int pid : workers_of(on("processes", 2))) EXPECT_EQ(many.count(pid), 1u) << "fewer: the same ones";
     EXPECT_TRUE(warnings().empty());
+}
+
+/* The stack is in the error, where the program can read it, and not in what the worker prints. */
+TEST_F(Conformance, K5_19_StackOfACrash)
+{
+#ifdef PARLOOM_HAVE_LIBDW
+    for (const char *backend : process_backends) {
+        parloom_options given = on(backend);
+        EXPECT_EQ(parloom_for(4, crash_below, nullptr, 0, &given, &error), PARLOOM_ERR_CRASHED) << backend;
+        std::string told = error.message;
+        size_t crash = told.find("crash_inside"), called = told.find(", called from "), caller = told.find("go_inside"),
+               body = told.find("crash_below"), running = told.find(", running ");
+        EXPECT_TRUE(crash < called && called < caller && caller < body && body < running) << backend << ": " << told;
+        EXPECT_EQ(told.find("shift.c"), std::string::npos) << "who calls bodies is no news: " << told;
+        given.worker_init = set_default_handlers;
+        EXPECT_EQ(parloom_for(4, crash_below, nullptr, 0, &given, &error), PARLOOM_ERR_CRASHED) << backend;
+        EXPECT_TRUE(says(error, "SIGSEGV")) << error.message;
+        EXPECT_FALSE(says(error, "called from")) << "switched off: " << error.message;
+    }
+#else
+    GTEST_SKIP() << "functions are named by libdw, which this build has not";
+#endif
 }
