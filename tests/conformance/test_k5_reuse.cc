@@ -268,16 +268,19 @@ TEST_F(Conformance, K5_15_CallsDuringReplacement)
     replacer.join();
 }
 
-/* The environment is the program's, so it changes between calls; what differs among calls at the same time is what
- * their workers are prepared with. */
+/* Calls at the same time, each with an environment and a state of its own; then the program's own changes. */
 TEST_F(Conformance, K5_16_CallsWithSurroundingsOfTheirOwn)
 {
     at_once(20, [&](int who) {
         parloom_error failure;
         int with = 100 + who;
+        std::string value = "value " + std::to_string(who), variables = "LOOM_TEST_VALUE=" + value;
         parloom_options given = prepared(&with);
         parloom_arg args[] = { parloom_in(&with, sizeof with) };
+        parloom_arg values[] = { parloom_in(value.c_str(), value.size() + 1) };
+        given.worker_environment = variables.c_str();
         EXPECT_EQ(parloom_for(10, check_preparation, args, 1, &given, &failure), PARLOOM_OK) << failure.message;
+        EXPECT_EQ(parloom_for(10, check_environment, values, 1, &given, &failure), PARLOOM_OK) << failure.message;
     });
     for (int call = 0; call < 20; call++) {
         std::string value = "value " + std::to_string(call);

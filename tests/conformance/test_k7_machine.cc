@@ -127,7 +127,9 @@ TEST_F(Conformance, K6_08_EnvironmentOfWorkers)
             parloom_options given = on(backend);
             if (parloom_for(4, check_value, of_parent, 1, &given, nullptr) != PARLOOM_OK) return 1;
             setenv("LOOM_TEST_VALUE", overridden, 1); /* workers that are there already see it */
-            return parloom_for(4, check_value, of_worker, 1, &given, nullptr) == PARLOOM_OK ? 0 : 2;
+            if (parloom_for(4, check_value, of_worker, 1, &given, nullptr) != PARLOOM_OK) return 2;
+            given.worker_environment = "LOOM_TEST_VALUE=of the parent"; /* which has another one by now */
+            return parloom_for(4, check_value, of_parent, 1, &given, nullptr) == PARLOOM_OK ? 0 : 3;
         });
         EXPECT_TRUE(ended.is_ok()) << backend << ended.code();
     }
