@@ -11,6 +11,7 @@
 #include "backends/images.h"
 #include "backends/lane_crew.h"
 #include "backends/letter.h"
+#include "backends/wake.h"
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/status.h"
@@ -145,6 +146,7 @@ static void destroy(struct processes *processes)
     loom_crew_destroy(crew);
     loom_letter_book_destroy(book, letters);
     loom_arena_destroy(letters);
+    if (processes->board_segment != NULL) loom_wake_remove((void *)processes->board_segment->address);
     loom_segment_release(processes->board_segment, false);
     free((void *)(uintptr_t)processes->identity.state);
     free(processes);
@@ -157,6 +159,7 @@ static parloom_status create_crew(struct processes *processes, uint32_t seats, p
     if (status != PARLOOM_OK) return status;
     struct loom_board_shared *board = loom_board_init(processes->board_segment->address, seats);
     status = loom_crew_create(&processes->crew, &ops, processes, board, error);
+    if (status == PARLOOM_OK) status = loom_wake_add(board, error);
     if (status != PARLOOM_OK) return status;
     return loom_arena_create(&processes->crew->letters, LOOM_SEGMENT_READ, NULL, error);
 }

@@ -208,12 +208,14 @@ __attribute__((noreturn)) void loom_worker_serve(const struct loom_worker_post *
     for (;;) {
         uint32_t seen = loom_load_full(&worker->board->bell); /* full: before the look at calls */
         uint32_t slot = oldest_call(worker);
-        if (slot < LOOM_BOARD_SLOTS)
+        if (slot < LOOM_BOARD_SLOTS) {
             serve(worker, slot);
-        else if (loom_worker_belt_serve(worker->board, post->seat, &belt_ops, worker))
+        } else if (loom_worker_belt_serve(worker->board, post->seat, &belt_ops, worker)) {
             loom_retire_if_grown(&worker->retire);
-        else
+        } else {
+            loom_worker_sync(worker); /* what was released is let go of, and not only at the next call */
             loom_retire_await_bell(&worker->retire, seen);
+        }
     }
 }
 

@@ -79,6 +79,9 @@ struct loom_segment *loom_segment_hold_file(const void *address);
 /* MAP_PRIVATE: whether this process has written to these bytes, so that they are no longer the file's; true also where
  * the system does not tell. */
 bool loom_segment_is_changed(const void *address, size_t nbytes);
+/* Called, under no lock, when a mapped file has been taken out of the table: workers that sleep may let go of it. Set
+ * while there is one thread. */
+void loom_segment_set_file_waker(void (*wake)(void));
 /* Whether the file is still as long as what is mapped of it: beyond its end is SIGBUS. */
 bool loom_segment_is_whole(const struct loom_segment *segment);
 void loom_segment_trim(void); /* free all that is kept warm */

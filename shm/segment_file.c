@@ -27,6 +27,7 @@
 enum { SHARE = 2, PAGES_AT_ONCE = 512 };
 
 static _Atomic size_t file_count; /* relaxed: a budget */
+static void (*waker)(void);       /* written while there is one thread */
 
 int loom_segment_file_protection(enum loom_segment_access access)
 {
@@ -42,6 +43,12 @@ int loom_segment_file_kind(enum loom_segment_access access)
 void loom_segment_file_gone(void)
 {
     loom_add_relaxed(&file_count, (size_t)-1);
+    if (waker) waker();
+}
+
+void loom_segment_set_file_waker(void (*wake)(void))
+{
+    waker = wake;
 }
 
 /* ---------------------------------------------------------------------- map */

@@ -36,18 +36,25 @@ int wait_and_look(const parloom_task *, void *const *args)
     return look(nullptr, args + 1);
 }
 
-/* How often this process has the file mapped, or open. */
-size_t uses_of(const std::string &path)
+/* How often a process ("self", or its pid) has the file mapped, or open. */
+size_t uses_of(const std::string &path, const std::string &process = "self")
 {
     size_t uses = 0;
-    std::ifstream maps("/proc/self/maps");
+    std::ifstream maps("/proc/" + process + "/maps");
     for (std::string line; std::getline(maps, line);) uses += line.find(path) != std::string::npos;
     for (int fd = 0; fd < 256; fd++) {
         char target[512];
-        ssize_t length = readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), target, sizeof target);
+        ssize_t length = readlink(("/proc/" + process + "/fd/" + std::to_string(fd)).c_str(), target, sizeof target);
         uses += length > 0 && std::string(target, static_cast<size_t>(length)).find(path) != std::string::npos;
     }
     return uses;
+}
+
+/* args: one pid a task. */
+int tell_pid(const parloom_task *, void *const *args)
+{
+    *static_cast<int *>(args[0]) = getpid();
+    return 0;
 }
 
 /* args: a path; a number. */
@@ -136,6 +143,20 @@ TEST_P(MappedFileLife, ReleasedLeavesNothingInWorkersThatGoOn)
     EXPECT_EQ(uses, std::vector<uint64_t>(TASKS, 0)) << "mappings and descriptors";
     EXPECT_EQ(uses_of(path), 0u);
     parloom_pool_close(given.pool);
+}
+
+TEST_P(MappedFileLife, ReleasedIsLetGoOfByWorkersThatSleep)
+{
+    parloom_array array;
+    ASSERT_NO_FATAL_FAILURE(map(PARLOOM_MMAP_RW, &array));
+    Shared<int> pids(TASKS);
+    EXPECT_EQ(expect_seen(array), 0u);
+    parloom_arg args[] = { parloom_each(parloom_inout(pids.get(), TASKS * sizeof(int)), sizeof(int)) };
+    parloom_options given = options();
+    ASSERT_OK(parloom_for(TASKS, tell_pid, args, 1, &given, &error));
+    parloom_array_release(&array);
+    for (size_t k = 0; k < TASKS; k++)
+        EXPECT_TRUE(loom::comes_true([&] { return uses_of(path, std::to_string(pids[k])) == 0; })) << pids[k];
 }
 
 TEST_P(MappedFileLife, IsSeenByWorkersThatStartLater)
