@@ -172,8 +172,10 @@ static void describe_end(const struct loom_worker_event *event, char *text, size
     }
 }
 
-/* The worker ended before its first task: worker_init said no, or it cannot work at all. True: settled as that. */
-static bool is_start_failure(struct loom_crew *crew, const struct loom_worker_event *event)
+/* The worker ended before its first task: in worker_init, which said no or never returned, or it cannot work at all.
+ * One that we killed, or that went with its supervisor, says nothing of worker_init. True: settled as that. */
+static bool is_start_failure(struct loom_crew *crew, const struct loom_worker_event *event,
+                             const struct loom_death *death)
 {
     parloom_error error;
     struct loom_seat_shared *shared = loom_board_seat(crew->board, event->seat);
@@ -189,6 +191,8 @@ static bool is_start_failure(struct loom_crew *crew, const struct loom_worker_ev
     } else if (state == LOOM_SEAT_UNFIT) {
         loom_status_fail(&error, code < 0 ? (parloom_status)code : PARLOOM_ERR_INTERNAL, 0, "worker %u: %s",
                          event->seat, shared->message);
+    } else if (state == LOOM_SEAT_INITIALISING && death->status != PARLOOM_ERR_TIMEOUT && !crew->is_gone) {
+        loom_loss_describe_init(crew, event->seat, death, &error);
     } else {
         return false;
     }
@@ -272,7 +276,7 @@ static void settle_death(struct loom_crew *crew, const struct loom_worker_event 
     describe_end(event, crew->last_death, sizeof crew->last_death);
     bool is_retired = has_retired(crew, event);
     if (is_retired) death.status = PARLOOM_OK;
-    bool is_strange = !is_retired && !is_start_failure(crew, event) && !seat->is_killed;
+    bool is_strange = !is_retired && !is_start_failure(crew, event, &death) && !seat->is_killed;
     harvest_everywhere(crew, event->seat, &death);
     if (is_strange) refuse_storm(crew);
     refill(crew, event->seat, is_retired);

@@ -90,8 +90,9 @@ enum loom_seat_state {
     LOOM_SEAT_READY = 1,
     LOOM_SEAT_INIT_FAILED = 2,
     LOOM_SEAT_UNFIT = 3,
-    LOOM_SEAT_APPLYING = 4, /* message: the state whose apply function runs */
-    LOOM_SEAT_RETIRED = 5   /* it ends by itself (backends/retire.h), or has run as many tasks as it may: no loss */
+    LOOM_SEAT_APPLYING = 4,    /* message: the state whose apply function runs */
+    LOOM_SEAT_RETIRED = 5,     /* it ends by itself (backends/retire.h), or has run as many tasks as it may: no loss */
+    LOOM_SEAT_INITIALISING = 6 /* worker_init runs */
 };
 
 /*
