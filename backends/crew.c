@@ -240,7 +240,7 @@ static void refill(struct loom_crew *crew, uint32_t seat, bool has_retired)
     int wanted = 0;
     for (uint32_t slot = 0; slot < LOOM_BOARD_SLOTS; slot++) {
         struct loom_dispatch *call = crew->calls[slot];
-        if (call == NULL || (uint32_t)call->run->n_jobs <= seat || call->is_refused) continue;
+        if (call == NULL || !loom_dispatch_has_seat(call, seat) || call->is_refused) continue;
         wanted |= !has_retired || loom_dispatch_needs_workers(call);
     }
     wanted |= loom_crew_lanes_want(crew, seat, false);
@@ -334,10 +334,11 @@ static void settle_gone(struct loom_crew *crew)
     for (uint32_t slot = 0; slot < LOOM_BOARD_SLOTS; slot++) {
         struct loom_dispatch *call = crew->calls[slot];
         if (call == NULL || call->is_refused) continue;
-        if (loom_crew_staff(crew, call->run->n_jobs, call->run->tally, &error) != PARLOOM_OK) refuse_all(crew, &error);
+        if (loom_crew_staff(crew, call->first, call->end, call->run->tally, &error) != PARLOOM_OK)
+            refuse_all(crew, &error);
     }
     int jobs = loom_crew_lanes_jobs(crew);
-    if (jobs > 0 && loom_crew_staff(crew, jobs, NULL, &error) != PARLOOM_OK) refuse_all(crew, &error);
+    if (jobs > 0 && loom_crew_staff(crew, 0, jobs, NULL, &error) != PARLOOM_OK) refuse_all(crew, &error);
 }
 
 static parloom_status reopen(struct loom_crew *crew, parloom_error *error)
@@ -348,11 +349,12 @@ static parloom_status reopen(struct loom_crew *crew, parloom_error *error)
     return status;
 }
 
-parloom_status loom_crew_staff(struct loom_crew *crew, int n_jobs, struct loom_tally *tally, parloom_error *error)
+parloom_status loom_crew_staff(struct loom_crew *crew, int first, int end, struct loom_tally *tally,
+                               parloom_error *error)
 {
     for (;;) {
         parloom_status status = reopen(crew, error);
-        for (int k = 0; status == PARLOOM_OK && k < n_jobs; k++) {
+        for (int k = first; status == PARLOOM_OK && k < end; k++) {
             if (crew->seats[k].state != LOOM_CREW_EMPTY) continue;
             status = fill_seat(crew, (uint32_t)k, error);
             if (status == PARLOOM_OK && tally != NULL) tally->workers_started++;

@@ -58,8 +58,8 @@ static void describe_crash(const struct loom_loss *loss, const char *tasks, parl
 {
     char name[256], how[640];
     describe_signal(loss->crew, loss->seat, loss->death, how, sizeof how);
-    loom_status_fail(error, PARLOOM_ERR_CRASHED, 0, "%s crashed: %s, running %s; worker %u, pid %d", tasks, how,
-                     body_name(loss, name, sizeof name), loss->seat, loss->death->pid);
+    loom_status_fail(error, PARLOOM_ERR_CRASHED, 0, "%s crashed: %s, running %s; worker %d, pid %d", tasks, how,
+                     body_name(loss, name, sizeof name), loss->worker, loss->death->pid);
     set_signal(loss->crew, loss->seat, loss->death, error);
 }
 
@@ -67,16 +67,16 @@ static void describe_timeout(const struct loom_loss *loss, const char *tasks, pa
 {
     char name[256];
     loom_status_fail(error, PARLOOM_ERR_TIMEOUT, 0,
-                     "%s ran past its time limit in %s and was killed; worker %u, pid %d", tasks,
-                     body_name(loss, name, sizeof name), loss->seat, loss->death->pid);
+                     "%s ran past its time limit in %s and was killed; worker %d, pid %d", tasks,
+                     body_name(loss, name, sizeof name), loss->worker, loss->death->pid);
 }
 
 static void describe_exit(const struct loom_loss *loss, const char *tasks, parloom_error *error)
 {
     char name[256];
     int code = WEXITSTATUS(loss->death->wait_status);
-    loom_status_fail(error, PARLOOM_ERR_EXITED, 0, "%s ended its process with exit code %d in %s; worker %u, pid %d",
-                     tasks, code, body_name(loss, name, sizeof name), loss->seat, loss->death->pid);
+    loom_status_fail(error, PARLOOM_ERR_EXITED, 0, "%s ended its process with exit code %d in %s; worker %d, pid %d",
+                     tasks, code, body_name(loss, name, sizeof name), loss->worker, loss->death->pid);
     error->code = code;
 }
 
@@ -90,7 +90,7 @@ void loom_loss_describe(const struct loom_loss *loss, parloom_error *error)
         describe_timeout(loss, tasks, error);
     else
         describe_exit(loss, tasks, error);
-    error->worker = (int)loss->seat;
+    error->worker = loss->worker;
     error->pid = loss->death->pid;
     error->peak_nbytes = loss->death->peak_nbytes;
 }

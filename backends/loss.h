@@ -18,6 +18,7 @@ struct loom_death {
 struct loom_loss {
     const struct loom_crew *crew;
     uint32_t seat;
+    int worker;          /* as the call knows it */
     uint64_t begin, end; /* tasks */
     size_t n;            /* of so many; 0: not known */
     parloom_body body;

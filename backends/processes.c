@@ -385,7 +385,8 @@ static parloom_status open_processes(void **workers_out, const parloom_options *
     if (options->idle_timeout > 0) processes->crew->idle_ns = loom_clock_of_seconds(options->idle_timeout);
     pthread_mutex_lock(&processes->crew->lock);
     /* One job mostly runs in the caller: its worker is started by the first call that needs it. */
-    if (n_jobs > 1) status = loom_crew_staff(processes->crew, n_jobs, NULL, error);
+    processes->crew->n_jobs = (uint32_t)n_jobs;
+    if (n_jobs > 1) status = loom_crew_staff(processes->crew, 0, n_jobs, NULL, error);
     pthread_mutex_unlock(&processes->crew->lock);
     if (status != PARLOOM_OK) {
         destroy(processes);

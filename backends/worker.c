@@ -121,7 +121,7 @@ static uint32_t oldest_call(const struct loom_worker_self *worker)
     for (uint32_t k = 0; k < LOOM_BOARD_SLOTS; k++) {
         struct loom_slot_shared *slot = &worker->board->slots[k];
         uint64_t call = loom_load_acquire(&slot->call); /* a hint; join looks again */
-        if (call == 0 || call >= lowest || worker->post->seat >= loom_load_relaxed(&slot->seats)) continue;
+        if (call == 0 || call >= lowest || !loom_board_has_seat(slot, worker->post->seat)) continue;
         if (loom_load_relaxed(&loom_board_desk(worker->board, k, worker->post->seat)->joined) == call) continue;
         lowest = call;
         oldest = k;
