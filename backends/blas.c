@@ -58,6 +58,21 @@ static struct {
     int users; /* calls */
 } list = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
+static void before_fork(void)
+{
+    pthread_mutex_lock(&list.lock);
+}
+
+static void after_fork(void)
+{
+    pthread_mutex_unlock(&list.lock);
+}
+
+__attribute__((constructor)) static void watch_forks(void)
+{
+    (void)pthread_atfork(before_fork, after_fork, after_fork);
+}
+
 /* ------------------------------------------------------------------- finding */
 
 static bool find_symbol(void *handle, const char *name, void *function)

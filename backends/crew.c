@@ -172,8 +172,10 @@ static void describe_end(const struct loom_worker_event *event, char *text, size
     }
 }
 
-/* The worker ended before its first task: worker_init said no, or it cannot work at all. True: settled as that. */
-static bool is_start_failure(struct loom_crew *crew, const struct loom_worker_event *event)
+/* The worker ended before its first task: in worker_init, which said no or never returned, or it cannot work at all.
+ * One that we killed, or that went with its supervisor, says nothing of worker_init. True: settled as that. */
+static bool is_start_failure(struct loom_crew *crew, const struct loom_worker_event *event,
+                             const struct loom_death *death)
 {
     parloom_error error;
     struct loom_seat_shared *shared = loom_board_seat(crew->board, event->seat);
@@ -189,6 +191,8 @@ static bool is_start_failure(struct loom_crew *crew, const struct loom_worker_ev
     } else if (state == LOOM_SEAT_UNFIT) {
         loom_status_fail(&error, code < 0 ? (parloom_status)code : PARLOOM_ERR_INTERNAL, 0, "worker %u: %s",
                          event->seat, shared->message);
+    } else if (state == LOOM_SEAT_INITIALISING && death->status != PARLOOM_ERR_TIMEOUT && !crew->is_gone) {
+        loom_loss_describe_init(crew, event->seat, death, &error);
     } else {
         return false;
     }
@@ -236,7 +240,7 @@ static void refill(struct loom_crew *crew, uint32_t seat, bool has_retired)
     int wanted = 0;
     for (uint32_t slot = 0; slot < LOOM_BOARD_SLOTS; slot++) {
         struct loom_dispatch *call = crew->calls[slot];
-        if (call == NULL || (uint32_t)call->run->n_jobs <= seat || call->is_refused) continue;
+        if (call == NULL || !loom_dispatch_has_seat(call, seat) || call->is_refused) continue;
         wanted |= !has_retired || loom_dispatch_needs_workers(call);
     }
     wanted |= loom_crew_lanes_want(crew, seat, false);
@@ -272,7 +276,7 @@ static void settle_death(struct loom_crew *crew, const struct loom_worker_event 
     describe_end(event, crew->last_death, sizeof crew->last_death);
     bool is_retired = has_retired(crew, event);
     if (is_retired) death.status = PARLOOM_OK;
-    bool is_strange = !is_retired && !is_start_failure(crew, event) && !seat->is_killed;
+    bool is_strange = !is_retired && !is_start_failure(crew, event, &death) && !seat->is_killed;
     harvest_everywhere(crew, event->seat, &death);
     if (is_strange) refuse_storm(crew);
     refill(crew, event->seat, is_retired);
@@ -330,10 +334,11 @@ static void settle_gone(struct loom_crew *crew)
     for (uint32_t slot = 0; slot < LOOM_BOARD_SLOTS; slot++) {
         struct loom_dispatch *call = crew->calls[slot];
         if (call == NULL || call->is_refused) continue;
-        if (loom_crew_staff(crew, call->run->n_jobs, call->run->tally, &error) != PARLOOM_OK) refuse_all(crew, &error);
+        if (loom_crew_staff(crew, call->first, call->end, call->run->tally, &error) != PARLOOM_OK)
+            refuse_all(crew, &error);
     }
     int jobs = loom_crew_lanes_jobs(crew);
-    if (jobs > 0 && loom_crew_staff(crew, jobs, NULL, &error) != PARLOOM_OK) refuse_all(crew, &error);
+    if (jobs > 0 && loom_crew_staff(crew, 0, jobs, NULL, &error) != PARLOOM_OK) refuse_all(crew, &error);
 }
 
 static parloom_status reopen(struct loom_crew *crew, parloom_error *error)
@@ -344,11 +349,12 @@ static parloom_status reopen(struct loom_crew *crew, parloom_error *error)
     return status;
 }
 
-parloom_status loom_crew_staff(struct loom_crew *crew, int n_jobs, struct loom_tally *tally, parloom_error *error)
+parloom_status loom_crew_staff(struct loom_crew *crew, int first, int end, struct loom_tally *tally,
+                               parloom_error *error)
 {
     for (;;) {
         parloom_status status = reopen(crew, error);
-        for (int k = 0; status == PARLOOM_OK && k < n_jobs; k++) {
+        for (int k = first; status == PARLOOM_OK && k < end; k++) {
             if (crew->seats[k].state != LOOM_CREW_EMPTY) continue;
             status = fill_seat(crew, (uint32_t)k, error);
             if (status == PARLOOM_OK && tally != NULL) tally->workers_started++;

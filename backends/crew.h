@@ -56,7 +56,7 @@ struct loom_crew {
     struct loom_board_shared *board;
     void *board_memory; /* how it is released is the ops' business */
     uint32_t n_seats;   /* room */
-    uint32_t n_jobs;    /* seats that calls have used */
+    uint32_t n_jobs;    /* seats that calls have used, or may: of a pool all its workers' */
     struct loom_crew_seat *seats;
     uint64_t *told_until;           /* LOOM_BOARD_SLOTS x n_seats: of the calls */
     int event_fd;                   /* readable when next_event has something */
@@ -85,8 +85,9 @@ parloom_status loom_crew_create(struct loom_crew **crew_out, const struct loom_c
 void loom_crew_destroy(struct loom_crew *crew); /* no call is in flight; ops->close is called; NULL is fine */
 /* Whether its descriptors are still its own; where not, it is left alone for good. */
 bool loom_crew_is_intact(const struct loom_crew *crew);
-/* Under the lock: asks for a worker in each of the first n_jobs seats that has none. */
-parloom_status loom_crew_staff(struct loom_crew *crew, int n_jobs, struct loom_tally *tally, parloom_error *error);
+/* Under the lock: asks for a worker in each of the seats [first, end) that has none. */
+parloom_status loom_crew_staff(struct loom_crew *crew, int first, int end, struct loom_tally *tally,
+                               parloom_error *error);
 /* Under the lock: takes all events that are there and settles them for all calls. */
 void loom_crew_settle_events(struct loom_crew *crew);
 /* Under the lock: how many seats below n_jobs have a worker or will. */

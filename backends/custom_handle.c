@@ -32,6 +32,21 @@ static struct {
     int count;
 } closed = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
+static void before_fork(void)
+{
+    pthread_mutex_lock(&closed.lock);
+}
+
+static void after_fork(void)
+{
+    pthread_mutex_unlock(&closed.lock);
+}
+
+__attribute__((constructor)) static void watch_forks(void)
+{
+    (void)pthread_atfork(before_fork, after_fork, after_fork);
+}
+
 /* NULL: there are not enough. */
 static struct parloom_backend_run *take_oldest(void)
 {

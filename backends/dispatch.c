@@ -8,6 +8,7 @@
  */
 #include "backends/dispatch.h"
 
+#include "backends/lane_crew.h"
 #include "backends/shift.h"
 #include "backends/watch.h"
 #include "base/clock.h"
@@ -26,10 +27,41 @@
 
 /* ------------------------------------------------------------------- slots */
 
+/* How many calls and streams work at these seats now. */
+static uint32_t users_of(const struct loom_crew *crew, int first, int end)
+{
+    uint32_t users = 0;
+    for (uint32_t k = 0; k < LOOM_BOARD_SLOTS; k++) {
+        const struct loom_dispatch *other = crew->calls[k];
+        for (int seat = first; other != NULL && seat < end; seat++)
+            users += loom_dispatch_has_seat(other, (uint32_t)seat);
+    }
+    return users;
+}
+
+/* A call that needs fewer workers than there are takes those that have the least to do: else calls with one task each
+ * would wait for each other. Seats without a worker come last. */
+static void choose_seats(struct loom_crew *crew, struct loom_dispatch *dispatch)
+{
+    int n_jobs = dispatch->run->n_jobs, busy_seats = loom_crew_lanes_jobs(crew);
+    uint64_t best = UINT64_MAX;
+    for (int first = 0; first + n_jobs <= (int)crew->n_jobs; first++) {
+        uint64_t cost = users_of(crew, first, first + n_jobs);
+        if (first < busy_seats) cost += (uint64_t)((busy_seats < first + n_jobs ? busy_seats : first + n_jobs) - first);
+        cost *= crew->n_seats + 1;
+        for (int seat = first; seat < first + n_jobs; seat++) cost += crew->seats[seat].state == LOOM_CREW_EMPTY;
+        if (cost >= best) continue;
+        best = cost;
+        dispatch->first = first;
+        dispatch->end = first + n_jobs;
+    }
+}
+
 static bool try_take_slot(struct loom_crew *crew, struct loom_dispatch *dispatch)
 {
     for (uint32_t k = 0; k < LOOM_BOARD_SLOTS; k++) {
         if (crew->calls[k] != NULL) continue;
+        choose_seats(crew, dispatch);
         crew->calls[k] = dispatch;
         dispatch->slot = k;
         dispatch->told_until = crew->told_until + (size_t)k * crew->n_seats;
@@ -86,7 +118,8 @@ static parloom_status set_bitmaps(struct loom_dispatch *dispatch, parloom_error 
     if (dispatch->tickets <= dispatch->bitmap_tickets) return PARLOOM_OK;
     drop_bitmaps(dispatch);
     if (dispatch->tickets <= LOOM_BOARD_INLINE_TICKETS) {
-        dispatch->bitmaps = loom_board_bitmaps(dispatch->crew->board, dispatch->slot);
+        dispatch->bitmaps = loom_board_bitmaps(dispatch->crew->board, dispatch->slot) +
+                            (size_t)dispatch->first * LOOM_BOARD_BITMAP_STRIDE;
         dispatch->bitmap_stride = LOOM_BOARD_BITMAP_STRIDE;
         dispatch->bitmap_tickets = LOOM_BOARD_INLINE_TICKETS;
         return PARLOOM_OK;
@@ -105,14 +138,14 @@ static parloom_status set_bitmaps(struct loom_dispatch *dispatch, parloom_error 
 static void clear_bitmaps(struct loom_dispatch *dispatch)
 {
     size_t nbytes = (size_t)(dispatch->tickets + 63) / 64 * sizeof(uint64_t);
-    for (int seat = 0; seat < dispatch->run->n_jobs; seat++)
-        memset(dispatch->bitmaps + (size_t)seat * dispatch->bitmap_stride, 0, nbytes);
+    for (int worker = 0; worker < dispatch->run->n_jobs; worker++)
+        memset(dispatch->bitmaps + (size_t)worker * dispatch->bitmap_stride, 0, nbytes);
 }
 
 /* All workers that were in the round before have left: the desks are nobody's until call is stored. */
 static void reset_desks(struct loom_dispatch *dispatch)
 {
-    for (int seat = 0; seat < dispatch->run->n_jobs; seat++) {
+    for (int seat = dispatch->first; seat < dispatch->end; seat++) {
         struct loom_desk_shared *desk = loom_dispatch_desk(dispatch, seat);
         loom_store_relaxed(&desk->current, 0); /* relaxed, all: ordered by the store of call */
         /* What the round before did counts on; what another call in this slot did does not. */
@@ -133,10 +166,12 @@ static void open_round(struct loom_dispatch *dispatch)
     dispatch->letter->call = dispatch->call;
     free(dispatch->dead_claims);
     dispatch->dead_claims = NULL;
-    memset(dispatch->told_until, 0, (size_t)dispatch->run->n_jobs * sizeof *dispatch->told_until);
+    memset(dispatch->told_until + dispatch->first, 0, (size_t)dispatch->run->n_jobs * sizeof *dispatch->told_until);
+    dispatch->letter->first_seat = (uint64_t)dispatch->first;
     dispatch->is_closed = false;
     loom_store_relaxed(&slot->letter, (uint64_t)(uintptr_t)dispatch->letter); /* relaxed, all: ordered by call */
-    loom_store_relaxed(&slot->seats, (uint32_t)dispatch->run->n_jobs);
+    loom_store_relaxed(&slot->first_seat, (uint32_t)dispatch->first);
+    loom_store_relaxed(&slot->seats, (uint32_t)dispatch->end);
     loom_store_relaxed(&slot->counter, 0);
     loom_store_relaxed(&slot->running, dispatch->call << LOOM_BOARD_RUNNING_BITS);
     loom_store_full(&slot->call, dispatch->call); /* full: the letter and all above; pairs with join */
@@ -166,12 +201,12 @@ static bool is_handed_out(const struct loom_dispatch *dispatch)
         if (loom_load_relaxed(&slot->counter) >= dispatch->tickets) return true;
         /* Stopped: once everybody is out, the rest is not started any more. */
         if (bound >= dispatch->run->n) return false;
-        for (int seat = 0; seat < dispatch->run->n_jobs; seat++)
+        for (int seat = dispatch->first; seat < dispatch->end; seat++)
             if (loom_dispatch_is_in(dispatch, seat)) return false;
         return true;
     }
-    for (int seat = 0; seat < dispatch->run->n_jobs; seat++) {
-        bool has_rows = (uint64_t)seat < dispatch->tickets;
+    for (int seat = dispatch->first; seat < dispatch->end; seat++) {
+        bool has_rows = (uint64_t)loom_dispatch_worker(dispatch, (uint32_t)seat) < dispatch->tickets;
         if (has_rows && dispatch->crew->seats[seat].state != LOOM_CREW_EMPTY && !has_left(dispatch, seat)) return false;
     }
     return true;
@@ -189,7 +224,7 @@ static bool is_over(struct loom_dispatch *dispatch)
         loom_store_full(&loom_dispatch_slot(dispatch)->call, 0); /* full: before the look at joined; pairs with join */
         dispatch->is_closed = true;
     }
-    for (int seat = 0; seat < dispatch->run->n_jobs; seat++)
+    for (int seat = dispatch->first; seat < dispatch->end; seat++)
         if (loom_dispatch_is_in(dispatch, seat)) return false;
     return true;
 }
@@ -199,7 +234,7 @@ static bool is_over(struct loom_dispatch *dispatch)
 static size_t count_done(const struct loom_dispatch *dispatch)
 {
     uint64_t done = dispatch->done_before;
-    for (int seat = 0; seat < dispatch->run->n_jobs; seat++)
+    for (int seat = dispatch->first; seat < dispatch->end; seat++)
         done += loom_load_relaxed(&loom_dispatch_desk(dispatch, seat)->done); /* relaxed: progress only */
     return done < dispatch->run->n ? (size_t)done : dispatch->run->n;
 }
@@ -246,7 +281,7 @@ static void await_round(struct loom_dispatch *dispatch)
         }
         bool is_last_look = is_over(dispatch);
         /* After the look: what a worker told before it left is taken in this round. */
-        for (int seat = 0; seat < dispatch->run->n_jobs; seat++) loom_dispatch_drain(dispatch, (uint32_t)seat);
+        for (int seat = dispatch->first; seat < dispatch->end; seat++) loom_dispatch_drain(dispatch, (uint32_t)seat);
         if (is_last_look) return;
         if (has_clock) tell_progress(dispatch, now, &next_watch);
         sleep_until(dispatch, has_clock ? loom_watch_next(dispatch, now, next_watch) : LOOM_NEVER_NS);
@@ -336,7 +371,7 @@ static parloom_status run_round(struct loom_dispatch *dispatch, bool is_first, p
     }
     if (!is_first && dispatch->crew->ops->inherits) replace_workers(dispatch);
     open_round(dispatch);
-    if (loom_crew_staff(dispatch->crew, dispatch->run->n_jobs, dispatch->run->tally, error) != PARLOOM_OK)
+    if (loom_crew_staff(dispatch->crew, dispatch->first, dispatch->end, dispatch->run->tally, error) != PARLOOM_OK)
         loom_dispatch_refuse(dispatch, error);
     await_round(dispatch);
     loom_dispatch_collect_unstarted(dispatch);
@@ -374,14 +409,14 @@ static parloom_status run_rounds(struct loom_dispatch *dispatch, parloom_error *
 
 static void begin_cpu(struct loom_dispatch *dispatch)
 {
-    for (int seat = 0; seat < dispatch->run->n_jobs; seat++)
+    for (int seat = dispatch->first; seat < dispatch->end; seat++)
         dispatch->crew->seats[seat].cpu_ns_before =
             loom_load_relaxed(&loom_board_seat(dispatch->crew->board, (uint32_t)seat)->cpu_ns);
 }
 
 static void end_cpu(struct loom_dispatch *dispatch)
 {
-    for (int seat = 0; seat < dispatch->run->n_jobs; seat++) { /* relaxed: all have left */
+    for (int seat = dispatch->first; seat < dispatch->end; seat++) { /* relaxed: all have left */
         uint64_t ns = loom_load_relaxed(&loom_board_seat(dispatch->crew->board, (uint32_t)seat)->cpu_ns);
         uint64_t before = dispatch->crew->seats[seat].cpu_ns_before;
         if (ns > before) dispatch->run->tally->cpu_seconds += 1e-9 * (double)(ns - before);

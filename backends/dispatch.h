@@ -16,10 +16,11 @@ struct loom_dispatch {
     struct loom_crew *crew;
     const struct loom_run *run;
     uint32_t slot;
+    int first, end;             /* the seats whose workers take part: that of seat first is worker 0 of the call */
     uint64_t call;              /* number of this round on the board */
     struct loom_letter *letter; /* of this round */
     uint64_t tickets;
-    char *bitmaps;           /* of seat 0; words of 64 tickets */
+    char *bitmaps;           /* of the first seat; words of 64 tickets */
     size_t bitmap_stride;    /* bytes */
     uint64_t bitmap_tickets; /* room for so many */
     bool owns_bitmaps;       /* they are a block of the public arena, not part of the board */
@@ -47,6 +48,17 @@ static inline struct loom_slot_shared *loom_dispatch_slot(const struct loom_disp
 static inline struct loom_desk_shared *loom_dispatch_desk(const struct loom_dispatch *dispatch, int seat)
 {
     return loom_board_desk(dispatch->crew->board, dispatch->slot, (uint32_t)seat);
+}
+
+static inline bool loom_dispatch_has_seat(const struct loom_dispatch *dispatch, uint32_t seat)
+{
+    return (int)seat >= dispatch->first && (int)seat < dispatch->end;
+}
+
+/* Of the worker in that seat, as the call knows it. */
+static inline int loom_dispatch_worker(const struct loom_dispatch *dispatch, uint32_t seat)
+{
+    return (int)seat - dispatch->first;
 }
 
 /* Whether tasks of this round are still to be taken. */

@@ -297,6 +297,7 @@ static parloom_status run_fork(void *workers, const struct loom_run *run, parloo
     struct forked forked = { .run = run, .seats = (uint32_t)run->n_jobs };
     struct loom_crew *crew = NULL;
     struct loom_init_letter *init = NULL;
+    if (run->params != NULL) loom_openmp_pause();
     parloom_status status = run->params != NULL ? PARLOOM_OK : check_threads(error);
     if (status == PARLOOM_OK) status = make_board(&forked, error);
     if (status == PARLOOM_OK) status = make_crew(&forked, &crew, error);

@@ -82,7 +82,7 @@ static void take_entry(struct loom_dispatch *dispatch, uint32_t seat, const stru
     parloom_error error;
     const struct loom_run *run = dispatch->run;
     if (entry->status == LOOM_RECORD_ENTRY) {
-        loom_records_take(run, entry, (int)seat, message);
+        loom_records_take(run, entry, loom_dispatch_worker(dispatch, seat), message);
         return;
     }
     if (entry->status == LOOM_GLOBALS_ENTRY) {
@@ -92,7 +92,7 @@ static void take_entry(struct loom_dispatch *dispatch, uint32_t seat, const stru
     loom_status_fail(&error, entry->status, 0, "%s", message);
     error.code = entry->code;
     error.attempt = entry->attempt;
-    error.worker = (int)seat;
+    error.worker = loom_dispatch_worker(dispatch, seat);
     error.pid = dispatch->crew->seats[seat].pid;
     if (entry->begin == UINT64_MAX) {
         loom_dispatch_refuse(dispatch, &error);
@@ -186,7 +186,8 @@ static void lose(struct loom_dispatch *dispatch, uint32_t seat, uint64_t begin, 
         return;
     }
     parloom_error error;
-    struct loom_loss loss = { dispatch->crew, seat, begin, end, run->n, body_of(run, begin), death };
+    struct loom_loss loss = { dispatch->crew,      seat, loom_dispatch_worker(dispatch, seat), begin, end, run->n,
+                              body_of(run, begin), death };
     loom_loss_describe(&loss, &error);
     error.attempt = attempt == NO_RETRY ? 0 : (int)attempt;
     loom_tally_fail(run->tally, (size_t)begin, (size_t)end, death->status, &error);
@@ -283,9 +284,14 @@ static void remember_claims(struct loom_dispatch *dispatch, const _Atomic uint64
     for (size_t k = 0; k < words; k++) dispatch->dead_claims[k] |= loom_load_relaxed(&bitmap[k]); /* writer is dead */
 }
 
+static char *bitmap_bytes(const struct loom_dispatch *dispatch, uint32_t seat)
+{
+    return dispatch->bitmaps + (size_t)loom_dispatch_worker(dispatch, seat) * dispatch->bitmap_stride;
+}
+
 static _Atomic uint64_t *bitmap_of(const struct loom_dispatch *dispatch, uint32_t seat)
 {
-    return (_Atomic uint64_t *)(void *)(dispatch->bitmaps + seat * dispatch->bitmap_stride);
+    return (_Atomic uint64_t *)(void *)bitmap_bytes(dispatch, seat);
 }
 
 /* stays_out: where rows belong to seats, the next worker in that seat takes none. */
@@ -295,8 +301,7 @@ static void clear_desk(struct loom_dispatch *dispatch, uint32_t seat, bool stays
     dispatch->done_before += loom_load_relaxed(&desk->done); /* relaxed: progress */
     dispatch->told_until[seat] = 0;
     memset((void *)desk, 0, offsetof(struct loom_desk_shared, log)); /* nobody writes it: its worker is reaped */
-    memset(dispatch->bitmaps + seat * dispatch->bitmap_stride, 0,
-           (size_t)(dispatch->tickets + 63) / 64 * sizeof(uint64_t));
+    memset(bitmap_bytes(dispatch, seat), 0, (size_t)(dispatch->tickets + 63) / 64 * sizeof(uint64_t));
     if (!dispatch->letter->is_static || !stays_out) return;
     /* The rows that are left go to whoever is free. */
     loom_store_relaxed(&desk->joined, dispatch->call); /* relaxed: the worker is not started yet */
@@ -328,7 +333,7 @@ static void settle_desk(struct loom_dispatch *dispatch, uint32_t seat, struct lo
 
 void loom_dispatch_harvest(struct loom_dispatch *dispatch, uint32_t seat, const struct loom_death *death)
 {
-    if (seat >= (uint32_t)dispatch->run->n_jobs) return;
+    if (!loom_dispatch_has_seat(dispatch, seat)) return;
     struct loom_desk_shared *desk = loom_board_desk(dispatch->crew->board, dispatch->slot, seat);
     bool is_retired = death->status == PARLOOM_OK; /* it has left what it had joined */
     if (!is_retired) dispatch->run->tally->workers_lost++;
@@ -351,7 +356,7 @@ void loom_dispatch_harvest(struct loom_dispatch *dispatch, uint32_t seat, const 
 static uint64_t claims_of(const struct loom_dispatch *dispatch, uint64_t word)
 {
     uint64_t claims = dispatch->dead_claims != NULL ? dispatch->dead_claims[word] : 0;
-    for (int seat = 0; seat < dispatch->run->n_jobs; seat++)
+    for (int seat = dispatch->first; seat < dispatch->end; seat++)
         claims |= loom_load_relaxed(&bitmap_of(dispatch, (uint32_t)seat)[word]); /* relaxed: all have left */
     return claims;
 }

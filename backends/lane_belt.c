@@ -213,7 +213,9 @@ static bool is_retried(const struct loom_crew_lane *lane, const struct loom_parc
 static void lose(struct loom_crew_lane *lane, uint32_t k, uint32_t seat, const struct loom_death *death)
 {
     struct loom_parcel *parcel = lane->on_belt[k];
-    struct loom_loss loss = { lane->crew, seat, parcel->index, parcel->index + 1, 0, parcel->work.body, death };
+    struct loom_loss loss = {
+        lane->crew, seat, (int)seat, parcel->index, parcel->index + 1, 0, parcel->work.body, death
+    };
     loom_belt_work_read(parcel, place_at(lane, k), (int)seat, death->pid); /* what it had returned */
     parcel->seconds = 0;
     (void)loom_lane_take_off(lane, k);

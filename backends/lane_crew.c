@@ -285,7 +285,7 @@ static parloom_status put_on_board(struct loom_crew_lane *lane, parloom_error *e
     if ((uint32_t)n_jobs > crew->n_jobs) crew->n_jobs = (uint32_t)n_jobs;
     crew->told_of_failed_start = false;
     loom_crew_settle_events(crew); /* deaths while nobody called */
-    status = loom_crew_staff(crew, n_jobs, lane->order.run->tally, error);
+    status = loom_crew_staff(crew, 0, n_jobs, lane->order.run->tally, error);
     if (status != PARLOOM_OK) {
         crew->lanes[lane->number] = NULL;
         return status;

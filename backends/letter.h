@@ -32,7 +32,7 @@ struct loom_letter {
     uint64_t call;
     uint64_t n;
     uint64_t works;   /* address of struct loom_letter_work[is_list ? n : 1] */
-    uint64_t bitmaps; /* of seat 0; seat k's bitmap_stride bytes further each */
+    uint64_t bitmaps; /* of the first seat; those of the next ones bitmap_stride bytes further each */
     uint64_t bitmap_stride;
     uint64_t tickets;
     uint64_t grain;   /* tasks of a ticket in the first round; tickets of a repair round are its repairs */
@@ -51,6 +51,7 @@ struct loom_letter {
     uint64_t stop; /* address of the call's parloom_stop where workers can read it; 0: they cannot, or none */
     int32_t n_jobs, level, parallel_level, cores;
     uint32_t most_arguments, wants_cpu, is_stoppable, checks_globals;
+    uint64_t first_seat; /* its worker is worker 0 of the call */
     struct loom_inner_threads inner;
     char backend[32];
 };

@@ -29,37 +29,57 @@ static const char *body_name(const struct loom_loss *loss, char *text, size_t si
     return text;
 }
 
+static struct loom_crash_shared *crash_of(const struct loom_crew *crew, uint32_t seat)
+{
+    return (void *)loom_board_seat(crew->board, seat)->crash;
+}
+
+/* "SIGSEGV at 0x0 in solve (solve.c:88), writing through a null pointer" */
+static void describe_signal(const struct loom_crew *crew, uint32_t seat, const struct loom_death *death, char *text,
+                            size_t size)
+{
+    char where[512], name[32];
+    int signal_number = WTERMSIG(death->wait_status);
+    loom_reporter_signal_name(signal_number, name, sizeof name);
+    loom_reporter_describe(crash_of(crew, seat), signal_number, where, sizeof where);
+    (void)snprintf(text, size, "%s%s%s", name, where,
+                   death->oom_killed ? " by the kernel, which was out of memory" : "");
+}
+
+static void set_signal(const struct loom_crew *crew, uint32_t seat, const struct loom_death *death,
+                       parloom_error *error)
+{
+    const struct loom_crash_shared *crash = crash_of(crew, seat);
+    error->signal = WTERMSIG(death->wait_status);
+    if (crash->signal_number == (uint32_t)error->signal) error->address = crash->address;
+}
+
 static void describe_crash(const struct loom_loss *loss, const char *tasks, parloom_error *error)
 {
-    char name[256], where[512], callers[384], signal_name[32];
-    struct loom_crash_shared *crash = (void *)loom_board_seat(loss->crew->board, loss->seat)->crash;
-    int signal_number = WTERMSIG(loss->death->wait_status);
-    loom_reporter_signal_name(signal_number, signal_name, sizeof signal_name);
-    loom_reporter_describe(crash, signal_number, where, sizeof where);
+    char name[256], how[640], callers[384];
+    describe_signal(loss->crew, loss->seat, loss->death, how, sizeof how);
     (void)body_name(loss, name, sizeof name);
-    loom_reporter_describe_callers(crash, signal_number, name, callers, sizeof callers);
-    loom_status_fail(error, PARLOOM_ERR_CRASHED, 0, "%s crashed: %s%s%s%s, running %s; worker %u, pid %d", tasks,
-                     signal_name, where, callers,
-                     loss->death->oom_killed ? " by the kernel, which was out of memory" : "", name, loss->seat,
-                     loss->death->pid);
-    error->signal = signal_number;
-    if (crash->signal_number == (uint32_t)signal_number) error->address = crash->address;
+    loom_reporter_describe_callers(crash_of(loss->crew, loss->seat), WTERMSIG(loss->death->wait_status), name, callers,
+                                   sizeof callers);
+    loom_status_fail(error, PARLOOM_ERR_CRASHED, 0, "%s crashed: %s%s, running %s; worker %d, pid %d", tasks, how,
+                     callers, name, loss->worker, loss->death->pid);
+    set_signal(loss->crew, loss->seat, loss->death, error);
 }
 
 static void describe_timeout(const struct loom_loss *loss, const char *tasks, parloom_error *error)
 {
     char name[256];
     loom_status_fail(error, PARLOOM_ERR_TIMEOUT, 0,
-                     "%s ran past its time limit in %s and was killed; worker %u, pid %d", tasks,
-                     body_name(loss, name, sizeof name), loss->seat, loss->death->pid);
+                     "%s ran past its time limit in %s and was killed; worker %d, pid %d", tasks,
+                     body_name(loss, name, sizeof name), loss->worker, loss->death->pid);
 }
 
 static void describe_exit(const struct loom_loss *loss, const char *tasks, parloom_error *error)
 {
     char name[256];
     int code = WEXITSTATUS(loss->death->wait_status);
-    loom_status_fail(error, PARLOOM_ERR_EXITED, 0, "%s ended its process with exit code %d in %s; worker %u, pid %d",
-                     tasks, code, body_name(loss, name, sizeof name), loss->seat, loss->death->pid);
+    loom_status_fail(error, PARLOOM_ERR_EXITED, 0, "%s ended its process with exit code %d in %s; worker %d, pid %d",
+                     tasks, code, body_name(loss, name, sizeof name), loss->worker, loss->death->pid);
     error->code = code;
 }
 
@@ -73,7 +93,27 @@ void loom_loss_describe(const struct loom_loss *loss, parloom_error *error)
         describe_timeout(loss, tasks, error);
     else
         describe_exit(loss, tasks, error);
-    error->worker = (int)loss->seat;
+    error->worker = loss->worker;
     error->pid = loss->death->pid;
     error->peak_nbytes = loss->death->peak_nbytes;
+}
+
+void loom_loss_describe_init(const struct loom_crew *crew, uint32_t seat, const struct loom_death *death,
+                             parloom_error *error)
+{
+    char how[640];
+    bool is_crash = WIFSIGNALED(death->wait_status);
+    int code = is_crash ? 0 : WEXITSTATUS(death->wait_status);
+    if (is_crash)
+        describe_signal(crew, seat, death, how, sizeof how);
+    else
+        (void)snprintf(how, sizeof how, "it ended its process with exit code %d", code);
+    loom_status_fail(error, PARLOOM_ERR_CALLBACK, 0,
+                     "worker %u, pid %d, ended in worker_init: %s; in a new process globals have their initial values",
+                     seat, death->pid, how);
+    error->code = code;
+    if (is_crash) set_signal(crew, seat, death, error);
+    error->worker = (int)seat;
+    error->pid = death->pid;
+    error->peak_nbytes = death->peak_nbytes;
 }

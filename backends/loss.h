@@ -18,6 +18,7 @@ struct loom_death {
 struct loom_loss {
     const struct loom_crew *crew;
     uint32_t seat;
+    int worker;          /* as the call knows it */
     uint64_t begin, end; /* tasks */
     size_t n;            /* of so many; 0: not known */
     parloom_body body;
@@ -26,5 +27,8 @@ struct loom_loss {
 
 /* Fills error: status, message, code, signal, address, worker, pid, peak. */
 void loom_loss_describe(const struct loom_loss *loss, parloom_error *error);
+/* The same for a worker that ended in worker_init: CALLBACK. */
+void loom_loss_describe_init(const struct loom_crew *crew, uint32_t seat, const struct loom_death *death,
+                             parloom_error *error);
 
 #endif

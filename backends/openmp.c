@@ -7,6 +7,7 @@
 
 #include <dlfcn.h>
 #include <omp.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -52,10 +53,39 @@ static bool is_llvm(void)
            ours.dli_fbase == llvm.dli_fbase;
 }
 
+/* ----------------------------------------------------------------------- forks */
+
+/* Of this thread: libgomp keeps a team for it, whose threads a child that it forks does not have: the next region there
+ * would wait for them for ever. */
+static _Thread_local bool has_team, has_lost_team;
+
+static void lose_team(void)
+{
+    if (has_team) has_lost_team = true;
+}
+
+__attribute__((constructor)) static void watch_forks(void)
+{
+    (void)pthread_atfork(NULL, NULL, lose_team);
+}
+
+bool loom_openmp_may_have_team(void)
+{
+    if (has_lost_team && !is_llvm()) return false;
+    if (omp_get_level() == 0) has_team = true; /* of nested regions none is kept */
+    return true;
+}
+
+void loom_openmp_pause(void)
+{
+    if ((has_lost_team && !is_llvm()) || omp_in_parallel() || loom_process_thread_count() <= 1) return;
+    if (omp_pause_resource_all(omp_pause_soft) == 0) has_team = false;
+}
+
 int loom_openmp_count_foreign_threads(void)
 {
     if (loom_process_thread_count() <= 1) return 0;
-    if (!omp_in_parallel()) (void)omp_pause_resource_all(omp_pause_soft);
+    loom_openmp_pause();
     int team = 0, count = count_threads();
     if (count <= 1 || !is_llvm() || omp_in_parallel()) return count - 1;
         /* A team of as many as there are threads takes all that are idle; what it had to add is OpenMP's too. */

@@ -5,6 +5,7 @@
 #ifndef LOOM_BACKENDS_OPENMP_H
 #define LOOM_BACKENDS_OPENMP_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #ifdef __cplusplus
@@ -13,8 +14,13 @@ extern "C" {
 
 /* In a worker process: the threads of parallel regions inside tasks. */
 void loom_openmp_set_inner_threads(int count);
+/* Before a parallel region outside of others. False: it would wait for ever, since this thread had a team when it
+ * forked this process, and the runtime (libgomp) does not know that its threads stayed behind. */
+bool loom_openmp_may_have_team(void);
+/* Before a fork: ends the idle threads of libgomp, so that regions in the child get new ones. */
+void loom_openmp_pause(void);
 /* Threads that a forked child would miss: all but this one and those of a runtime whose child can do without them.
- * Ends the idle threads of libgomp first, whose next region in a child hangs for ever otherwise. 0: none. */
+ * Pauses first. 0: none. */
 int loom_openmp_count_foreign_threads(void);
 /* LLVM's runtime leaves a file in /dev/shm for each process that did not end by exit(3): removes that of pid. */
 void loom_openmp_unlink_registration(pid_t pid);

@@ -12,6 +12,7 @@
 #include "backends/lane_crew.h"
 #include "backends/letter.h"
 #include "backends/spawn.h"
+#include "backends/wake.h"
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/status.h"
@@ -163,6 +164,7 @@ static void destroy(struct processes *processes)
     loom_crew_destroy(crew);
     loom_letter_book_destroy(book, letters);
     loom_arena_destroy(letters);
+    if (processes->board_segment != NULL) loom_wake_remove((void *)processes->board_segment->address);
     loom_segment_release(processes->board_segment, false);
     free((void *)(uintptr_t)processes->identity.state);
     free((void *)(uintptr_t)processes->identity.environment);
@@ -176,6 +178,7 @@ static parloom_status create_crew(struct processes *processes, uint32_t seats, p
     if (status != PARLOOM_OK) return status;
     struct loom_board_shared *board = loom_board_init(processes->board_segment->address, seats);
     status = loom_crew_create(&processes->crew, &ops, processes, board, error);
+    if (status == PARLOOM_OK) status = loom_wake_add(board, error);
     if (status != PARLOOM_OK) return status;
     return loom_arena_create(&processes->crew->letters, LOOM_SEGMENT_READ, NULL, error);
 }
@@ -401,7 +404,8 @@ static parloom_status open_processes(void **workers_out, const parloom_options *
     if (options->idle_timeout > 0) processes->crew->idle_ns = loom_clock_of_seconds(options->idle_timeout);
     pthread_mutex_lock(&processes->crew->lock);
     /* One job mostly runs in the caller: its worker is started by the first call that needs it. */
-    if (n_jobs > 1) status = loom_crew_staff(processes->crew, n_jobs, NULL, error);
+    processes->crew->n_jobs = (uint32_t)n_jobs;
+    if (n_jobs > 1) status = loom_crew_staff(processes->crew, 0, n_jobs, NULL, error);
     pthread_mutex_unlock(&processes->crew->lock);
     if (status != PARLOOM_OK) {
         destroy(processes);

@@ -11,7 +11,6 @@
 #include <string.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
 static struct loom_custom *first, *retired; /* retired: unregistered, whose names may still be pointed to */
 static struct loom_custom *chosen;          /* the default, or NULL */
 
@@ -25,7 +24,8 @@ static void unlock_registry(void)
     pthread_mutex_unlock(&lock);
 }
 
-static void follow_forks(void)
+/* Also where nothing is ever registered: each call asks for the default. */
+__attribute__((constructor)) static void follow_forks(void)
 {
     (void)pthread_atfork(lock_registry, unlock_registry, unlock_registry);
 }
@@ -173,7 +173,6 @@ parloom_status parloom_backend_register(const char *name, const parloom_backend_
 {
     struct loom_custom *custom;
     loom_status_clear(error);
-    (void)pthread_once(&once, follow_forks);
     parloom_status status = check_name(name, error);
     if (status == PARLOOM_OK) status = check_ops(name, ops, error);
     if (status != PARLOOM_OK) return status;
@@ -192,7 +191,6 @@ parloom_status parloom_backend_offer(const char *name, parloom_status (*load)(vo
 {
     struct loom_custom *custom;
     loom_status_clear(error);
-    (void)pthread_once(&once, follow_forks);
     parloom_status status = check_name(name, error);
     if (status != PARLOOM_OK) return status;
     if (load == NULL)

@@ -7,6 +7,7 @@
 #include "backends/names.h"
 #include "backends/reporter.h"
 #include "shm/code.h"
+#include "shm/segment.h"
 #include "shm/window.h"
 
 #include <inttypes.h>
@@ -55,6 +56,19 @@ static bool is_in_window(uint64_t address)
     return loom_window_contains(pointer);
 }
 
+/* What a task wrote to that it may only read. */
+static void explain_read_only(uint64_t address, char *text, size_t size)
+{
+    void *pointer;
+    memcpy(&pointer, &address, sizeof pointer);
+    const struct loom_segment *segment = loom_segment_of(pointer);
+    const char *advice = segment != NULL && segment->access == LOOM_SEGMENT_MAP_READ
+                             ? " of a file that is mapped with mode r: map it with r+ for writes to reach the file, or "
+                               "with c for each task to have them for itself"
+                             : ", which tasks may only read: pass it as inout or out, or set mmap_mode to c";
+    (void)snprintf(text, size, ", writing to an in argument%s", advice);
+}
+
 static void explain_address(const struct loom_crash_shared *record, char *text, size_t size)
 {
     const char *doing = record->was_write != 0 ? "writing" : "reading";
@@ -72,9 +86,7 @@ static void explain_address(const struct loom_crash_shared *record, char *text, 
     else if (strstr(record->mapping, LOOM_CODE_LABEL) != NULL && record->was_write != 0)
         (void)snprintf(text, size, ", writing to published code, which nobody may change: its data belongs elsewhere");
     else if (is_in_window(record->address) && record->address_is == LOOM_CRASH_MAPPED && record->was_write != 0)
-        (void)snprintf(text, size,
-                       ", writing to an in argument, which tasks may only read: pass it as inout or out, or "
-                       "set mmap_mode to c");
+        explain_read_only(record->address, text, size);
     else if (is_in_window(record->address))
         (void)snprintf(text, size, ", %s shared memory that was freed or lies beyond its end", doing);
     else if (record->address_is == LOOM_CRASH_MAPPED)

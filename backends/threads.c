@@ -6,9 +6,11 @@
  */
 #include "backends/lane.h"
 #include "backends/local.h"
+#include "backends/openmp.h"
 
 #include "base/binding.h"
 #include "base/fpu.h"
+#include "base/log.h"
 
 #include <omp.h>
 #include <stdlib.h>
@@ -37,9 +39,23 @@ static int allow_team(void)
     return most;
 }
 
+static void work_alone(struct loom_local *local, struct loom_local_crew *crew)
+{
+    static _Atomic uint32_t is_told;
+    if (loom_add_relaxed(&is_told, 1u) == 0) /* relaxed: told once */
+        loom_log(LOOM_LOG_WARNING,
+                 "calls on threads run in their caller: this process was forked by a thread that had run OpenMP "
+                 "regions, and libgomp's next one here would wait for ever; use the backend processes");
+    for (int number = 0; number < local->run->n_jobs; number++) work(local, crew, number);
+}
+
 static void work_as_team(struct loom_local *local, struct loom_local_crew *crew)
 {
     const struct loom_run *run = local->run;
+    if (!loom_openmp_may_have_team()) {
+        work_alone(local, crew);
+        return;
+    }
     int active_levels = allow_team();
 #pragma omp parallel num_threads(run->n_jobs) default(none) shared(local, crew, run)
     {

@@ -40,7 +40,7 @@ static void watch_deadline(struct loom_dispatch *dispatch, uint64_t now)
     if (now < dispatch->run->deadline_ns || dispatch->is_timed_out) return;
     dispatch->is_timed_out = true;
     loom_shift_lower(&loom_dispatch_slot(dispatch)->stop_before, 0);
-    for (int seat = 0; seat < dispatch->run->n_jobs; seat++)
+    for (int seat = dispatch->first; seat < dispatch->end; seat++)
         if (loom_dispatch_is_in(dispatch, seat)) kill_seat(dispatch, seat, ANY_TASK);
 }
 
@@ -55,7 +55,7 @@ static void watch_stop(struct loom_dispatch *dispatch)
 static void watch_tasks(struct loom_dispatch *dispatch, uint64_t now)
 {
     if (dispatch->run->task_timeout_ns == 0) return;
-    for (int seat = 0; seat < dispatch->run->n_jobs; seat++) {
+    for (int seat = dispatch->first; seat < dispatch->end; seat++) {
         uint64_t current =
             loom_load_relaxed(&loom_dispatch_desk(dispatch, seat)->current); /* relaxed: only the value matters */
         bool is_running = loom_dispatch_is_in(dispatch, seat) && current != 0 && !(current & LOOM_SHIFT_FINISHED);

@@ -121,7 +121,7 @@ static uint32_t oldest_call(const struct loom_worker_self *worker)
     for (uint32_t k = 0; k < LOOM_BOARD_SLOTS; k++) {
         struct loom_slot_shared *slot = &worker->board->slots[k];
         uint64_t call = loom_load_acquire(&slot->call); /* a hint; join looks again */
-        if (call == 0 || call >= lowest || worker->post->seat >= loom_load_relaxed(&slot->seats)) continue;
+        if (call == 0 || call >= lowest || !loom_board_has_seat(slot, worker->post->seat)) continue;
         if (loom_load_relaxed(&loom_board_desk(worker->board, k, worker->post->seat)->joined) == call) continue;
         lowest = call;
         oldest = k;
@@ -208,12 +208,14 @@ __attribute__((noreturn)) void loom_worker_serve(const struct loom_worker_post *
     for (;;) {
         uint32_t seen = loom_load_full(&worker->board->bell); /* full: before the look at calls */
         uint32_t slot = oldest_call(worker);
-        if (slot < LOOM_BOARD_SLOTS)
+        if (slot < LOOM_BOARD_SLOTS) {
             serve(worker, slot);
-        else if (loom_worker_belt_serve(worker->board, post->seat, &belt_ops, worker))
+        } else if (loom_worker_belt_serve(worker->board, post->seat, &belt_ops, worker)) {
             loom_retire_if_grown(&worker->retire);
-        else
+        } else {
+            loom_worker_sync(worker); /* what was released is let go of, and not only at the next call */
             loom_retire_await_bell(&worker->retire, seen);
+        }
     }
 }
 

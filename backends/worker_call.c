@@ -121,6 +121,12 @@ static void run_tickets(struct loom_worker_self *worker, uint64_t first, uint64_
     loom_store_relaxed(&worker->desk->done, loom_load_relaxed(&worker->desk->done) + (end - begin));
 }
 
+/* Of the worker in its call: task->worker. */
+static uint32_t number_of(const struct loom_worker_self *worker)
+{
+    return worker->post->seat - (uint32_t)worker->letter->first_seat;
+}
+
 /* It has run as many tasks as a worker of this call may. */
 bool loom_worker_is_worn(const struct loom_worker_self *worker)
 {
@@ -194,7 +200,7 @@ static void take_one_by_one(struct loom_worker_self *worker, _Atomic uint64_t *b
 static void take_own(struct loom_worker_self *worker, _Atomic uint64_t *bitmap)
 {
     uint64_t stride = (uint64_t)worker->letter->n_jobs;
-    for (uint64_t ticket = worker->post->seat; ticket < worker->letter->tickets; ticket += stride) {
+    for (uint64_t ticket = number_of(worker); ticket < worker->letter->tickets; ticket += stride) {
         loom_board_mark(bitmap, ticket, 1);
         run_tickets(worker, ticket, 1);
         if (is_stopped(worker, ticket) || loom_worker_is_worn(worker) || loom_retire_is_grown(&worker->retire)) return;
@@ -206,7 +212,7 @@ static void take_own(struct loom_worker_self *worker, _Atomic uint64_t *bitmap)
 parloom_status loom_worker_begin_shift(struct loom_worker_self *worker, struct loom_shift *shift, parloom_error *error)
 {
     const struct loom_letter *letter = worker->letter;
-    loom_binding_of_process((const struct loom_placement *)(uintptr_t)letter->placement, worker->post->seat);
+    loom_binding_of_process((const struct loom_placement *)(uintptr_t)letter->placement, number_of(worker));
     struct loom_run run = {
         .n = (size_t)letter->n,
         .works = letter->is_list ? NULL : &worker->work,
@@ -229,7 +235,7 @@ parloom_status loom_worker_begin_shift(struct loom_worker_self *worker, struct l
         .inner = letter->inner,
         .deadline_ns = LOOM_NEVER_NS, /* the program watches it */
     };
-    parloom_status status = loom_shift_begin(shift, &run, (int)worker->post->seat, error);
+    parloom_status status = loom_shift_begin(shift, &run, (int)number_of(worker), error);
     if (status != PARLOOM_OK) return status;
     shift->is_stoppable = letter->is_stoppable;
     shift->is_here = worker->is_here;
@@ -279,7 +285,7 @@ void loom_worker_run_call(struct loom_worker_self *worker)
         tell_refusal(worker, &error);
         return;
     }
-    uint64_t at = worker->letter->bitmaps + worker->post->seat * worker->letter->bitmap_stride;
+    uint64_t at = worker->letter->bitmaps + number_of(worker) * worker->letter->bitmap_stride;
     _Atomic uint64_t *bitmap = (_Atomic uint64_t *)(uintptr_t)at;
     uint64_t cpu_before = cpu_ns(worker);
     loom_worker_set_environment(worker);

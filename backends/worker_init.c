@@ -35,7 +35,9 @@ bool loom_worker_init(const struct loom_board_shared *board, struct loom_seat_sh
     if (letter == NULL) return true;
     if (!loom_surroundings_own((const char *)(uintptr_t)letter->environment)) return false;
     if (letter->has_init == 0) return true;
-    int code = find(letter, &init, &error) ? run(letter, init) : (int)PARLOOM_ERR_FUNCTION;
+    bool is_found = find(letter, &init, &error);
+    loom_store_release(&seat->state, LOOM_SEAT_INITIALISING); /* read after its death */
+    int code = is_found ? run(letter, init) : (int)PARLOOM_ERR_FUNCTION;
     if (code == 0) return true;
     loom_store_relaxed(&seat->code, code); /* relaxed: ordered by state */
     memcpy(seat->message, error.message, sizeof seat->message - 1);

@@ -25,6 +25,21 @@ static struct {
     parloom_stop stop;
 } guard = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
+static void before_fork(void)
+{
+    pthread_mutex_lock(&guard.lock);
+}
+
+static void after_fork(void)
+{
+    pthread_mutex_unlock(&guard.lock);
+}
+
+__attribute__((constructor)) static void watch_forks(void)
+{
+    (void)pthread_atfork(before_fork, after_fork, after_fork);
+}
+
 static void take_interrupt(int number)
 {
     int saved = errno;

@@ -27,6 +27,21 @@ static parloom_options options;
 static parloom_status outcome;
 static parloom_error complaint; /* filled when outcome is not OK */
 
+static void before_fork(void)
+{
+    pthread_mutex_lock(&lock);
+}
+
+static void after_fork(void)
+{
+    pthread_mutex_unlock(&lock);
+}
+
+__attribute__((constructor)) static void watch_forks(void)
+{
+    (void)pthread_atfork(before_fork, after_fork, after_fork);
+}
+
 static void make_variable(const char *name, char variable[VARIABLE_BYTES])
 {
     snprintf(variable, VARIABLE_BYTES, PREFIX "%s", name);

@@ -6,6 +6,7 @@
 #include "base/status.h"
 #include "core/arguments.h"
 #include "shm/array.h"
+#include "shm/segment.h"
 
 static parloom_arg bytes(int kind, const void *data, size_t nbytes)
 {
@@ -96,6 +97,12 @@ static parloom_status check_array(const parloom_arg *arg, size_t k, parloom_erro
     return PARLOOM_OK;
 }
 
+bool loom_kind_is_in_read_only_file(const parloom_arg *arg)
+{
+    const struct loom_segment *segment = loom_segment_of(arg->data);
+    return segment != NULL && segment->access == LOOM_SEGMENT_MAP_READ;
+}
+
 static parloom_status check_one(const parloom_arg *arg, size_t k, const struct loom_request *request,
                                 parloom_error *error)
 {
@@ -122,6 +129,12 @@ static parloom_status check_one(const parloom_arg *arg, size_t k, const struct l
     if ((uintptr_t)arg->data + arg->nbytes < (uintptr_t)arg->data)
         return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "argument %zu: %zu bytes do not fit the address space",
                                 k, arg->nbytes);
+    if (direction != LOOM_KIND_IN && loom_kind_is_in_read_only_file(arg))
+        return loom_status_fail(
+            error, PARLOOM_ERR_INVALID, 0,
+            "argument %zu lies in a file that is mapped read-only (mode r): map it with r+ to write "
+            "to it",
+            k);
     return loom_kind_has(arg, LOOM_KIND_EACH) ? check_each(arg, k, request->n, error) : PARLOOM_OK;
 }
 

@@ -25,4 +25,7 @@ static inline bool loom_kind_has(const parloom_arg *arg, int mark)
     return (arg->kind & mark) != 0;
 }
 
+/* Of a file that the user mapped with mode r: nobody can write there. */
+bool loom_kind_is_in_read_only_file(const parloom_arg *arg);
+
 #endif

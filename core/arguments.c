@@ -27,7 +27,8 @@ static bool is_written(const struct loom_arguments *arguments, const parloom_arg
 {
     int direction = loom_kind_direction(arg);
     bool is_read_only = loom_kind_has(arg, LOOM_KIND_ARRAY) && !parloom_array_is_writable(arg->array);
-    if (direction == LOOM_KIND_IN) return arguments->is_read_write && !is_read_only;
+    if (direction == LOOM_KIND_IN)
+        return arguments->is_read_write && !is_read_only && !loom_kind_is_in_read_only_file(arg);
     return direction == LOOM_KIND_OUT || direction == LOOM_KIND_INOUT;
 }
 
@@ -175,12 +176,13 @@ static uint32_t form_of(const parloom_arg *arg)
     return loom_kind_has(arg, LOOM_KIND_ARRAY) ? LOOM_ARGUMENT_ARRAY : LOOM_ARGUMENT_BYTES;
 }
 
-/* mmap_mode is about in arguments in private memory; what the caller shares, it shares. */
+/* mmap_mode is about in arguments in private memory; what the caller shares, it shares. A file has its own mode. */
 static bool is_own_view(const struct loom_arguments *arguments, const parloom_arg *arg,
                         const struct loom_spill_range *range)
 {
-    if (!arguments->is_copy_on_write || loom_kind_direction(arg) != LOOM_KIND_IN || range->nbytes == 0) return false;
-    return loom_segment_of(range->data) == NULL;
+    if (loom_kind_direction(arg) != LOOM_KIND_IN || range->nbytes == 0 || range->written) return false;
+    const struct loom_segment *segment = loom_segment_of(range->data);
+    return segment != NULL ? segment->access == LOOM_SEGMENT_MAP_PRIVATE : arguments->is_copy_on_write;
 }
 
 static void set_argument(struct loom_arguments *arguments, size_t k, const parloom_arg *arg, parloom_array **arrays)

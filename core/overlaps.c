@@ -50,7 +50,7 @@ static size_t gather(const struct loom_arguments *arguments, struct extent *exte
         for (size_t j = 0; j < call->n_args; j++, k++) {
             const struct loom_spill_range *range = &arguments->ranges[k];
             const char *low = range->data;
-            if (range->nbytes == 0 || loom_segment_of(low) != NULL) continue;
+            if (range->nbytes == 0 || parloom_is_shared(low)) continue;
             enum use use = use_of(&call->args[j], range);
             if (use != READ) *is_any_written = true;
             extents[count++] = (struct extent){ low, low + range->nbytes, use };

@@ -7,7 +7,7 @@
  *             on every backend. A scope that surrounds the call itself is not looked at in a task, also where the task
  *             runs in the same thread: it would mean one thing there and another in a worker process.
  * Threads     scopes are thread-local; the default is replaced under a lock and old ones are kept until the program
- *             ends, because calls of other threads may still read their strings.
+ *             ends, because calls of other threads may still read their strings. A child of fork finds the lock free.
  */
 #include "core/scope.h"
 
@@ -35,6 +35,20 @@ static struct {
     struct scope *current; /* NULL: none; outer: the ones before */
     bool is_set;
 } process_default = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+/* -------------------------------------------------------------------- forks */
+
+static void before_fork(void)
+{
+    pthread_mutex_lock(&process_default.lock); /* a leaf: whoever holds it waits for nobody */
+}
+
+static void after_fork(void)
+{
+    pthread_mutex_unlock(&process_default.lock);
+}
+
+/* ------------------------------------------------------------------- scopes */
 
 static void drop_innermost(void)
 {
@@ -182,6 +196,7 @@ static parloom_memory_policy memory_policy(void)
 
 __attribute__((constructor)) static void tell_who_knows(void)
 {
+    (void)pthread_atfork(before_fork, after_fork, after_fork);
     loom_memory_policy_set_asker(memory_policy);
 }
 

@@ -94,5 +94,6 @@ void parloom_free(void *memory)
 
 bool parloom_is_shared(const void *pointer)
 {
-    return loom_segment_of(pointer) != NULL;
+    const struct loom_segment *segment = loom_segment_of(pointer);
+    return segment && segment->access != LOOM_SEGMENT_MAP_PRIVATE;
 }

@@ -91,11 +91,17 @@ static bool count_out(struct loom_slot_shared *slot, uint64_t call)
     return running == (call << LOOM_BOARD_RUNNING_BITS) + 1;
 }
 
+bool loom_board_has_seat(const struct loom_slot_shared *slot, uint32_t seat)
+{
+    /* relaxed, both: ordered by call */
+    return seat < loom_load_relaxed(&slot->seats) && seat >= loom_load_relaxed(&slot->first_seat);
+}
+
 uint64_t loom_board_join(struct loom_slot_shared *slot, struct loom_desk_shared *desk, uint32_t seat)
 {
     uint64_t call = loom_load_acquire(&slot->call); /* acquire: the letter; pairs with the program's opening */
     if (call == 0 || call == loom_load_relaxed(&desk->joined)) return 0; /* relaxed: the worker's own word */
-    if (seat >= loom_load_relaxed(&slot->seats)) return 0;               /* relaxed: ordered by call */
+    if (!loom_board_has_seat(slot, seat)) return 0;
     if (!count_in(slot, call)) return 0;
     loom_store_full(&desk->joined, call); /* full: before the second look; pairs with the program's closing */
     if (loom_load_full(&slot->call) == call) return call;

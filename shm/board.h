@@ -40,7 +40,8 @@ enum {
  * One call in flight. Layout version 1.
  *
  *  field          written by                        read by   order
- *  letter, seats  program, before call              workers   relaxed: ordered by call
+ *  letter, seats, first_seat
+ *                 program, before call              workers   relaxed: ordered by call
  *  call           program: number, then 0           workers   full: Dekker with desk.joined
  *  counter        workers (fetch_add)               all       relaxed: only the value matters
  *  stop_before    program and workers, lowered only workers   relaxed: a late look runs one task more
@@ -52,7 +53,8 @@ enum {
 struct loom_slot_shared {
     alignas(LOOM_BOARD_LINE) _Atomic uint64_t call;
     _Atomic uint64_t letter;
-    _Atomic uint32_t seats; /* workers from that seat on stay out */
+    _Atomic uint32_t seats;      /* workers from that seat on stay out, */
+    _Atomic uint32_t first_seat; /* and those before this one */
     alignas(LOOM_BOARD_LINE) _Atomic uint64_t counter;
     alignas(LOOM_BOARD_LINE) _Atomic uint64_t stop_before;
     alignas(LOOM_BOARD_LINE) _Atomic uint64_t running;
@@ -90,8 +92,9 @@ enum loom_seat_state {
     LOOM_SEAT_READY = 1,
     LOOM_SEAT_INIT_FAILED = 2,
     LOOM_SEAT_UNFIT = 3,
-    LOOM_SEAT_APPLYING = 4, /* message: the state whose apply function runs */
-    LOOM_SEAT_RETIRED = 5   /* it ends by itself (backends/retire.h), or has run as many tasks as it may: no loss */
+    LOOM_SEAT_APPLYING = 4,    /* message: the state whose apply function runs */
+    LOOM_SEAT_RETIRED = 5,     /* it ends by itself (backends/retire.h), or has run as many tasks as it may: no loss */
+    LOOM_SEAT_INITIALISING = 6 /* worker_init runs */
 };
 
 /*
@@ -161,6 +164,8 @@ char *loom_board_bitmaps(struct loom_board_shared *board, uint32_t slot);
 
 #define LOOM_BOARD_TURNED_AWAY UINT64_MAX
 enum { LOOM_BOARD_RUNNING_BITS = 16 }; /* of slot.running; above them the call */
+/* Whether workers in that seat take part in the call that the slot holds. */
+bool loom_board_has_seat(const struct loom_slot_shared *slot, uint32_t seat);
 /* Joins the call in the slot; its number, or 0: none is open, or this worker has been in it. TURNED_AWAY: it was closed
  * meanwhile; the program may have seen this worker and be waiting for it: ring. */
 uint64_t loom_board_join(struct loom_slot_shared *slot, struct loom_desk_shared *desk, uint32_t seat);

@@ -137,19 +137,38 @@ static parloom_status reserve_written(const char *path, int fd, uint64_t offset,
         nbytes, path, reason[0] ? ", " : "", reason);
 }
 
-static void *map_pages(int fd, parloom_mmap_mode mode, uint64_t offset, size_t nbytes)
+static enum loom_segment_access access_of(parloom_mmap_mode mode)
 {
-    /* Copies of pages are made when they are written: reserving memory for all of a large file would refuse it. */
-    int kind = mode == PARLOOM_MMAP_C ? MAP_PRIVATE | MAP_NORESERVE : MAP_SHARED;
+    if (mode == PARLOOM_MMAP_C) return LOOM_SEGMENT_MAP_PRIVATE;
+    return writes_file(mode) ? LOOM_SEGMENT_MAP_WRITE : LOOM_SEGMENT_MAP_READ;
+}
+
+/* Where the system puts them: workers do not see them. */
+static void *map_elsewhere(int fd, parloom_mmap_mode mode, uint64_t offset, size_t nbytes)
+{
+    int kind = mode == PARLOOM_MMAP_C ? MAP_PRIVATE | MAP_NORESERVE : MAP_SHARED; /* as in segment_file.c */
     int protection = writes_file(mode) || mode == PARLOOM_MMAP_C ? PROT_READ | PROT_WRITE : PROT_READ;
     if (loom_fault_hit(LOOM_FAULT_MMAP)) return MAP_FAILED;
     return mmap(NULL, nbytes, protection, kind, fd, (off_t)offset);
 }
 
+/* NULL and errno on failure. */
+static void *map_pages(struct loom_mapping *mapping, int fd, parloom_mmap_mode mode, uint64_t offset)
+{
+    int failed = loom_segment_map_file(fd, offset, mapping->nbytes, access_of(mode), &mapping->segment);
+    if (failed == 0) return mapping->segment->address;
+    if (failed != ENOMEM) {
+        void *start = map_elsewhere(fd, mode, offset, mapping->nbytes);
+        return start != MAP_FAILED ? start : NULL;
+    }
+    errno = failed;
+    return NULL;
+}
+
 parloom_status loom_mapping_create(struct loom_mapping *mapping_out, const char *path, int fd, parloom_mmap_mode mode,
                                    uint64_t offset, size_t nbytes, parloom_error *error)
 {
-    struct loom_mapping mapping = { NULL, 0, NULL };
+    struct loom_mapping mapping = { NULL, 0, NULL, NULL };
     uint64_t lead = offset % loom_process_page_nbytes(); /* mmap takes whole pages */
     if (nbytes > 0) {
         if (nbytes > PTRDIFF_MAX - lead || offset > (uint64_t)INT64_MAX - nbytes)
@@ -158,8 +177,8 @@ parloom_status loom_mapping_create(struct loom_mapping *mapping_out, const char 
         parloom_status status = writes_file(mode) ? reserve_written(path, fd, offset, nbytes, error) : PARLOOM_OK;
         if (status != PARLOOM_OK) return status;
         mapping.nbytes = nbytes + (size_t)lead;
-        mapping.start = map_pages(fd, mode, offset - lead, mapping.nbytes);
-        if (mapping.start == MAP_FAILED)
+        mapping.start = map_pages(&mapping, fd, mode, offset - lead);
+        if (mapping.start == NULL)
             return loom_status_fail(
                 error, loom_status_of_errno(errno), errno,
                 "could not map %zu bytes of %.400s: %m (load it without a mode to read it into memory)", nbytes, path);
@@ -171,6 +190,9 @@ parloom_status loom_mapping_create(struct loom_mapping *mapping_out, const char 
 
 void loom_mapping_destroy(struct loom_mapping *mapping)
 {
-    if (mapping->start != NULL) munmap(mapping->start, mapping->nbytes);
-    *mapping = (struct loom_mapping){ NULL, 0, NULL };
+    if (mapping->segment != NULL)
+        loom_segment_release(mapping->segment, false); /* when no call has it as an argument any more */
+    else if (mapping->start != NULL)
+        munmap(mapping->start, mapping->nbytes);
+    *mapping = (struct loom_mapping){ NULL, 0, NULL, NULL };
 }

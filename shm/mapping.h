@@ -2,22 +2,25 @@
 /*
  * mapping.h - map a file of the user's with the modes r, r+, w+, c.
  *
- * Such mappings lie where the system puts them, outside the window. The file is the user's: another program that
- * shortens it while it is mapped makes later accesses fail with SIGBUS, as with any mapped file.
+ * Such mappings lie in the window, so that workers map the same file at the same address, and calls copy nothing
+ * (shm/segment_file.c). Where that cannot be (the window is not to be had, or half of the descriptors are taken by
+ * files) they lie where the system puts them, and each call copies what it needs. The file is the user's: another
+ * program that shortens it while it is mapped makes later accesses fail with SIGBUS, as with any mapped file.
  */
 #ifndef LOOM_SHM_MAPPING_H
 #define LOOM_SHM_MAPPING_H
 
-#include <parloom/parloom.h>
+#include "shm/segment.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 struct loom_mapping {
-    void *start;   /* page-aligned; NULL: nothing is mapped */
-    size_t nbytes; /* of the mapping */
-    void *data;    /* the byte at the offset that was asked for */
+    void *start;                  /* page-aligned; NULL: nothing is mapped */
+    size_t nbytes;                /* of the mapping */
+    void *data;                   /* the byte at the offset that was asked for */
+    struct loom_segment *segment; /* NULL: workers do not see it */
 };
 
 /* Opens a regular file that exists, for reading or, with RW and W, also for writing; never blocks, never truncates.

@@ -120,7 +120,7 @@ static void occupy(struct loom_segment_record *record, uint32_t id)
     registry.live_nbytes += record->segment.nbytes;
 }
 
-static parloom_status enroll(struct loom_segment_record *record, parloom_error *error)
+static parloom_status enter(struct loom_segment_record *record, parloom_error *error)
 {
     uint32_t id = 0;
     if (!find_slot(&id))
@@ -134,6 +134,14 @@ static parloom_status enroll(struct loom_segment_record *record, parloom_error *
     if (registry.listener.added) registry.listener.added(&record->segment, registry.listener.state);
     if (publishes) loom_segment_table_publish(&record->segment);
     return PARLOOM_OK;
+}
+
+parloom_status loom_segment_enroll(struct loom_segment_record *record, parloom_error *error)
+{
+    loom_segment_lock();
+    parloom_status status = enter(record, error);
+    loom_segment_unlock();
+    return status;
 }
 
 void loom_segment_withdraw(struct loom_segment_record *record)
@@ -151,8 +159,10 @@ void loom_segment_withdraw(struct loom_segment_record *record)
 void loom_segment_discard(struct loom_segment_record *record)
 {
     struct loom_segment *segment = &record->segment;
-    /* Workers may have it mapped until they look at the table again: the bytes go now. */
-    if (record->fork_count == loom_window_fork_count())
+    bool is_file = loom_segment_is_mapped_file(segment->access);
+    if (is_file) loom_segment_file_gone();
+    /* Workers may have it mapped until they look at the table again: the bytes go now. Those of a file stay. */
+    if (!is_file && record->fork_count == loom_window_fork_count())
         (void)fallocate(segment->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)record->file_nbytes);
     munmap(segment->address, segment->nbytes);
     if (segment->worker_fd != segment->fd) close(segment->worker_fd);
@@ -173,7 +183,7 @@ static void discard_list(struct loom_segment_record *record)
 
 /* ------------------------------------------------------------------- create */
 
-static struct loom_segment_record *make_record(enum loom_segment_access access, const char *folder)
+struct loom_segment_record *loom_segment_record_make(enum loom_segment_access access, const char *folder)
 {
     struct loom_segment_record *record = loom_memory_zeroed(1, sizeof *record);
     if (!record) return NULL;
@@ -196,7 +206,7 @@ static parloom_status try_create(const void *data, size_t nbytes, size_t lead, e
 {
     parloom_status status = loom_window_is_attached() ? PARLOOM_OK : loom_window_open(error);
     if (status) return status;
-    struct loom_segment_record *record = make_record(access, folder);
+    struct loom_segment_record *record = loom_segment_record_make(access, folder);
     if (!record) return loom_status_fail(error, PARLOOM_ERR_MEMORY, 0, "no memory for the record of a segment");
     status = loom_segment_place_fill(record, data, nbytes, lead, error);
     if (status) {
@@ -205,9 +215,7 @@ static parloom_status try_create(const void *data, size_t nbytes, size_t lead, e
         return status;
     }
     record->segment.used_nbytes = nbytes;
-    loom_segment_lock();
-    status = enroll(record, error);
-    loom_segment_unlock();
+    status = loom_segment_enroll(record, error);
     if (status) {
         loom_segment_discard(record);
         return status;
@@ -276,6 +284,11 @@ void loom_segment_release(struct loom_segment *segment, bool keep)
     struct loom_segment_record *record = loom_segment_record_of(segment);
     struct loom_segment_record *dropped = NULL;
     loom_segment_lock();
+    if (record->holds > 0) {
+        record->holds--;
+        loom_segment_unlock();
+        return;
+    }
     bool is_kept = keep && loom_segment_warm_keep(record, &dropped);
     if (!is_kept) loom_segment_withdraw(record);
     loom_segment_unlock();

@@ -43,10 +43,16 @@ static void store(uint64_t begin, uint64_t end, struct loom_segment_record *reco
     }
 }
 
+/* A mapped file may end within a block, which then is its own all the same. */
+static uint64_t blocks_of(const struct loom_segment_record *record)
+{
+    return (record->segment.nbytes + LOOM_WINDOW_BLOCK - 1) / LOOM_WINDOW_BLOCK;
+}
+
 bool loom_segment_index_set(struct loom_segment_record *record)
 {
     uint64_t begin = block_at(record->segment.address);
-    uint64_t end = begin + record->segment.nbytes / LOOM_WINDOW_BLOCK;
+    uint64_t end = begin + blocks_of(record);
     if (!grow(begin, end)) return false;
     store(begin, end, record);
     return true;
@@ -55,7 +61,7 @@ bool loom_segment_index_set(struct loom_segment_record *record)
 void loom_segment_index_clear(const struct loom_segment_record *record)
 {
     uint64_t begin = block_at(record->segment.address);
-    store(begin, begin + record->segment.nbytes / LOOM_WINDOW_BLOCK, NULL);
+    store(begin, begin + blocks_of(record), NULL);
 }
 
 struct loom_segment_record *loom_segment_index_find(const void *address)

@@ -71,21 +71,26 @@ static bool refuse_errno(struct attempt *attempt, const char *place, int failed)
 /* ------------------------------------------------------------------ mapping */
 
 /* Something foreign may lie in our range, since nothing is reserved: then those addresses are left alone for good. */
-static int map_somewhere(struct loom_segment_record *record, parloom_error *error)
+int loom_segment_place_map(struct loom_segment_record *record, parloom_error *error)
 {
+    const struct loom_segment *segment = &record->segment;
+    bool is_file = loom_segment_is_mapped_file(segment->access);
+    int protection = is_file ? loom_segment_file_protection(segment->access) : PROT_READ | PROT_WRITE;
+    int kind = loom_segment_file_kind(segment->access);
     int failed = EEXIST;
     for (int i = 0; i < FOREIGN_TRIES && failed == EEXIST; i++) {
         uint64_t address = 0;
-        if (loom_window_take(record->segment.nbytes, &address, error)) return EADDRNOTAVAIL;
-        failed = loom_window_map(address, record->segment.nbytes, PROT_READ | PROT_WRITE, record->segment.fd);
+        if (loom_window_take(segment->nbytes, &address, error)) return EADDRNOTAVAIL;
+        failed = loom_window_map(address, segment->nbytes, protection, kind, segment->fd, segment->file_offset);
         if (!failed) {
             record->segment.address = (char *)(uintptr_t)address; // NOLINT(performance-no-int-to-ptr)
         } else if (failed != EEXIST) {
-            loom_window_give(address, record->segment.nbytes);
+            loom_window_give(address, segment->nbytes);
         }
     }
     /* A crashing process would otherwise write gigabytes of shared data into its core, and die visibly late. */
-    if (!failed) (void)madvise(record->segment.address, record->segment.nbytes, MADV_DONTDUMP);
+    if (!failed && segment->access != LOOM_SEGMENT_MAP_PRIVATE)
+        (void)madvise(record->segment.address, record->segment.nbytes, MADV_DONTDUMP);
     return failed;
 }
 
@@ -103,7 +108,7 @@ static bool map_and_fill(struct attempt *attempt, const char *place)
     parloom_error error;
     error.message[0] = '\0';
     bool is_forbidden = false;
-    int failed = map_somewhere(record, &error);
+    int failed = loom_segment_place_map(record, &error);
     if (failed == EADDRNOTAVAIL) return refuse(attempt, PARLOOM_ERR_LIMIT, 0, place, "%.200s", error.message);
     if (failed)
         return refuse(attempt, PARLOOM_ERR_MEMORY, failed, place, "no address space: %s", strerrorname_np(failed));

@@ -5,6 +5,7 @@
  * segment.c        the registry: slots, index of addresses, listener
  * segment_place.c  which folder or memfd, and the message when none has room
  * segment_code.c   sealing code and libraries
+ * segment_file.c   files of the user's
  * segment_copy.c   reserving and filling, 2 MiB at a time
  * segment_warm.c   which released segments are kept
  * segment_table.c  the table workers read, and what a worker maps by it
@@ -18,7 +19,7 @@
 extern "C" {
 #endif
 
-enum { LOOM_SEGMENT_SLOTS = 8192 }; /* at most as many segments at once */
+enum { LOOM_SEGMENT_SLOTS = 8128 }; /* at most as many segments at once: the table fits the window's header */
 
 /* A folder that was asked for. The same text names another one when the working folder has changed since, or what was
  * there was moved or mounted over. */
@@ -37,6 +38,7 @@ struct loom_segment_record {
     bool is_in_memory;            /* tmpfs or memfd */
     parloom_memory_policy policy; /* that its pages were reserved by */
     int private_fd;               /* in a worker, for private maps; -1: not asked for yet */
+    uint32_t holds;               /* of a mapped file, beside its owner's; under the lock */
     struct loom_segment_record *older, *newer; /* while kept */
 };
 
@@ -49,6 +51,10 @@ static inline struct loom_segment_record *loom_segment_record_of(const struct lo
 
 void loom_segment_lock(void);
 void loom_segment_unlock(void);
+/* A record that has neither place nor slot yet; folder: a copy is its own, or NULL. NULL: no memory. */
+struct loom_segment_record *loom_segment_record_make(enum loom_segment_access access, const char *folder);
+/* Gives it a slot, and tells workers; takes the lock. LIMIT MEMORY. */
+parloom_status loom_segment_enroll(struct loom_segment_record *record, parloom_error *error);
 /* Unmaps, closes and frees; under no lock, after it left the registry. */
 void loom_segment_discard(struct loom_segment_record *record);
 /* Takes it out of slot, index and table; under the lock. */
@@ -68,6 +74,15 @@ struct loom_segment_folder loom_segment_place_look(const char *path);
  * Fills the record; on failure nothing is left. */
 parloom_status loom_segment_place_fill(struct loom_segment_record *record, const void *data, size_t nbytes, size_t lead,
                                        parloom_error *error);
+
+/* Maps record->segment.fd at free addresses of the window. 0 or an errno; EADDRNOTAVAIL: none are free, in words. */
+int loom_segment_place_map(struct loom_segment_record *record, parloom_error *error);
+
+/* ---- segment_file.c: of mapped files */
+
+int loom_segment_file_protection(enum loom_segment_access access); /* the same in program and workers */
+int loom_segment_file_kind(enum loom_segment_access access);       /* flags of mmap; MAP_SHARED for all others */
+void loom_segment_file_gone(void);                                 /* one was discarded */
 
 /* ---- segment_code.c */
 

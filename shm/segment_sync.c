@@ -51,9 +51,12 @@ uint64_t loom_segment_synced_epoch(void)
 static bool is_sane(const struct loom_segment_table_entry *entry)
 {
     uint64_t window = loom_window_nbytes();
-    return entry->access >= LOOM_SEGMENT_READ && entry->access <= LOOM_SEGMENT_FILE &&
-           entry->offset % LOOM_WINDOW_BLOCK == 0 && entry->nbytes % LOOM_WINDOW_BLOCK == 0 && entry->nbytes > 0 &&
-           entry->offset >= LOOM_WINDOW_BLOCK && entry->offset <= window && entry->nbytes <= window - entry->offset;
+    bool is_file = loom_segment_is_mapped_file((enum loom_segment_access)entry->access);
+    uint64_t unit = is_file ? loom_process_page_nbytes() : LOOM_WINDOW_BLOCK;
+    return entry->access >= LOOM_SEGMENT_READ && entry->access <= LOOM_SEGMENT_MAP_PRIVATE &&
+           entry->offset % LOOM_WINDOW_BLOCK == 0 && entry->nbytes % unit == 0 && entry->nbytes > 0 &&
+           entry->offset >= LOOM_WINDOW_BLOCK && entry->offset <= window && entry->nbytes <= window - entry->offset &&
+           entry->file_offset % unit == 0 && (is_file || entry->file_offset == 0);
 }
 
 static void unmap_slot(uint32_t id)
@@ -79,9 +82,17 @@ static struct loom_segment_record *describe(uint32_t id, const struct loom_segme
     record->segment.address =
         (char *)(uintptr_t)(loom_window_base() + entry->offset); // NOLINT(performance-no-int-to-ptr)
     record->segment.nbytes = record->segment.used_nbytes = (size_t)entry->nbytes;
+    record->segment.file_offset = entry->file_offset;
     record->segment.internal = record;
     record->is_attached = true;
     return record;
+}
+
+static int protection_of(enum loom_segment_access access)
+{
+    if (loom_segment_is_mapped_file(access)) return loom_segment_file_protection(access);
+    if (loom_segment_is_sealed(access)) return loom_segment_code_protection(access);
+    return access == LOOM_SEGMENT_READ ? PROT_READ : PROT_READ | PROT_WRITE;
 }
 
 /* 0 or an errno; the descriptor stays the caller's. */
@@ -90,10 +101,8 @@ static int map_slot(uint32_t id, const struct loom_segment_table_entry *entry, i
     struct loom_segment_record *record = describe(id, entry);
     if (!record) return ENOMEM;
     struct loom_segment *segment = &record->segment;
-    int protection = segment->access == LOOM_SEGMENT_READ      ? PROT_READ
-                     : loom_segment_is_sealed(segment->access) ? loom_segment_code_protection(segment->access)
-                                                               : PROT_READ | PROT_WRITE;
-    int failed = loom_window_map((uint64_t)(uintptr_t)segment->address, segment->nbytes, protection, fd);
+    int failed = loom_window_map((uint64_t)(uintptr_t)segment->address, segment->nbytes, protection_of(segment->access),
+                                 loom_segment_file_kind(segment->access), fd, segment->file_offset);
     if (failed) goto out_free;
     (void)madvise(segment->address, segment->nbytes, MADV_DONTDUMP);
     loom_segment_lock();
@@ -214,6 +223,12 @@ static size_t in_page(const void *address)
     return (size_t)((uintptr_t)address & (uintptr_t)(loom_process_page_nbytes() - 1));
 }
 
+/* A worker has mapped it privately: where it lies, a task's writes are its own. */
+static bool is_own_already(const struct loom_segment_record *record)
+{
+    return record->is_attached && record->segment.access == LOOM_SEGMENT_MAP_PRIVATE;
+}
+
 void *loom_segment_map_private(const void *address, size_t nbytes)
 {
     struct loom_segment_record *record = loom_segment_index_find(address);
@@ -222,11 +237,12 @@ void *loom_segment_map_private(const void *address, size_t nbytes)
         errno = EFAULT;
         return NULL;
     }
+    if (is_own_already(record)) return record->segment.address + (at - record->segment.address);
     int fd = private_fd(record);
     if (fd < 0) return NULL;
     size_t lead = in_page(address);
     char *map = mmap(NULL, lead + nbytes, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd,
-                     (off_t)(at - lead - record->segment.address));
+                     (off_t)(record->segment.file_offset + (uint64_t)(at - lead - record->segment.address)));
     return map == MAP_FAILED ? NULL : map + lead;
 }
 
@@ -239,5 +255,9 @@ int loom_segment_restore_private(void *mapping, size_t nbytes)
 void loom_segment_unmap_private(void *mapping, size_t nbytes)
 {
     size_t lead = in_page(mapping);
-    if (mapping) munmap((char *)mapping - lead, lead + nbytes);
+    if (!mapping) return;
+    if (loom_window_contains(mapping)) /* the worker's own already: it stays, as the file is */
+        (void)loom_segment_restore_private(mapping, nbytes);
+    else
+        munmap((char *)mapping - lead, lead + nbytes);
 }

@@ -16,7 +16,7 @@
 enum { READ_TRIES = 1000 };
 
 /*
- * Lives in shared memory; layout version 1 (window.c).
+ * Lives in shared memory; layout version 2 (window.c).
  *
  *  field               written by   read by   order
  *  epoch               program      workers   release after every change of an entry / acquire before entries are read
@@ -30,6 +30,7 @@ struct entry_shared {
     _Atomic uint32_t access;
     _Atomic uint64_t offset;
     _Atomic uint64_t nbytes;
+    _Atomic uint64_t file_offset;
 };
 
 struct loom_segment_table_shared {
@@ -38,9 +39,9 @@ struct loom_segment_table_shared {
     uint32_t unused[13]; /* the epoch has its line: workers look at it before each task */
     struct entry_shared entries[LOOM_SEGMENT_SLOTS];
 };
-_Static_assert(sizeof(struct entry_shared) == 24, "layout version 1");
-_Static_assert(offsetof(struct entry_shared, offset) == 8, "layout version 1");
-_Static_assert(offsetof(struct loom_segment_table_shared, entries) == 64, "layout version 1");
+_Static_assert(sizeof(struct entry_shared) == 32, "layout version 2");
+_Static_assert(offsetof(struct entry_shared, offset) == 8, "layout version 2");
+_Static_assert(offsetof(struct loom_segment_table_shared, entries) == 64, "layout version 2");
 _Static_assert(LOOM_WINDOW_TABLE_OFFSET + sizeof(struct loom_segment_table_shared) <= LOOM_WINDOW_HEADER_NBYTES,
                "the table fits the header");
 
@@ -64,6 +65,7 @@ void loom_segment_table_publish(const struct loom_segment *segment)
     loom_store_release(&entry->access, (uint32_t)segment->access);
     loom_store_release(&entry->offset, (uint64_t)(uintptr_t)segment->address - loom_window_base());
     loom_store_release(&entry->nbytes, (uint64_t)segment->nbytes);
+    loom_store_release(&entry->file_offset, segment->file_offset);
     loom_store_release(&entry->generation, segment->generation);
     if (segment->id >= loom_load_relaxed(&table()->used)) /* no other writer */
         loom_store_release(&table()->used, segment->id + 1);
@@ -102,6 +104,7 @@ struct loom_segment_table_entry loom_segment_table_read(uint32_t id)
         seen.access = loom_load_acquire(&entry->access);
         seen.offset = loom_load_acquire(&entry->offset);
         seen.nbytes = loom_load_acquire(&entry->nbytes);
+        seen.file_offset = loom_load_acquire(&entry->file_offset);
         if (loom_load_acquire(&entry->generation) == seen.generation) return seen;
     }
     return (struct loom_segment_table_entry){ 0 }; /* it keeps changing: a later epoch will say what became of it */

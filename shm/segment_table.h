@@ -20,6 +20,7 @@ struct loom_segment_table_entry {
     uint32_t access;
     uint64_t offset; /* from the window's base */
     uint64_t nbytes;
+    uint64_t file_offset; /* where the file is mapped from */
 };
 
 uint64_t loom_segment_table_epoch(void); /* acquire: entries written before it was raised are visible */

@@ -2,7 +2,8 @@
 /*
  * spill.c - the cloakroom.
  *
- * Each range of a call is one of: shared already, published, inherited (fork), or private. Private ones are sorted by
+ * Each range of a call is one of: shared already, published, inherited (fork), or private. A file mapped with mode c is
+ * the file's (shared) where nobody writes, and private memory else. Private ones are sorted by
  * address, which makes overlaps neighbours: those of one kind become one group, and each group is copied once, into
  *
  *   letters      one block of the read-only arena for all small groups that are only read
@@ -48,6 +49,7 @@ struct ticket {
 struct hold {
     void *block;                      /* of the public arena; NULL */
     struct loom_published *published; /* NULL */
+    struct loom_segment *file;        /* that the user mapped; NULL */
 };
 
 struct loom_spill {
@@ -86,11 +88,33 @@ static struct loom_spill *create(size_t count)
 
 /* ----------------------------------------------------------------- classify */
 
-static bool is_in_one_segment(const struct loom_spill_range *range)
+static bool is_within(const struct loom_segment *segment, const struct loom_spill_range *range)
 {
-    const struct loom_segment *segment = loom_segment_of(range->data);
     const char *data = range->data;
     return segment && range->nbytes <= (size_t)(segment->address + segment->nbytes - data);
+}
+
+/* Of mode c: the program's bytes are no longer the file's, or are not to be. In a worker (which has no descriptor of
+ * it) they are the task's. */
+static bool is_own(const struct loom_segment *segment, const struct loom_spill_range *range)
+{
+    return segment->access == LOOM_SEGMENT_MAP_PRIVATE &&
+           (range->written || segment->fd < 0 || loom_segment_is_changed(range->data, range->nbytes));
+}
+
+/* Such bytes are copied here, and the program must not die of a file that somebody has cut short. */
+static parloom_status check_whole(const struct loom_segment *segment, parloom_error *error)
+{
+    if (loom_segment_is_whole(segment)) return PARLOOM_OK;
+    return loom_status_fail(
+        error, PARLOOM_ERR_IO, 0,
+        "an argument lies in a mapped file that was cut short since: bytes behind its end cannot be "
+        "read");
+}
+
+static void pass_as_it_is(struct loom_spill_range *range)
+{
+    range->shared = (void *)(uintptr_t)range->data; // NOLINT(performance-no-int-to-ptr)
 }
 
 static void *hold_block(const void *data)
@@ -119,25 +143,29 @@ static parloom_status classify(struct pass *pass, size_t index)
 {
     struct loom_spill_range *range = &pass->ranges[index];
     struct hold *hold = &pass->spill->holds[pass->spill->n_holds++];
-    *hold = (struct hold){ NULL, NULL };
+    *hold = (struct hold){ NULL, NULL, NULL };
     range->shared = NULL;
     range->is_memmap = false;
     if (range->nbytes == 0) return PARLOOM_OK; /* nothing that a task could read */
     if (!range->data || range->nbytes > UINTPTR_MAX - (uintptr_t)range->data)
         return loom_status_fail(pass->error, PARLOOM_ERR_INVALID, 0, "no range of %zu bytes at %p", range->nbytes,
                                 range->data);
-    if (is_in_one_segment(range)) {
-        range->shared = (void *)(uintptr_t)range->data; // NOLINT(performance-no-int-to-ptr)
+    const struct loom_segment *segment = loom_segment_of(range->data);
+    bool is_shared = is_within(segment, range), is_own_file = is_shared && is_own(segment, range);
+    if (is_shared) hold->file = loom_segment_hold_file(range->data);
+    if (is_shared && !is_own_file) {
+        pass_as_it_is(range);
         range->is_memmap = true;
-        hold->block = hold_block(range->data);
+        hold->block = hold->file ? NULL : hold_block(range->data);
         return PARLOOM_OK;
     }
     struct ticket *ticket = &pass->spill->tickets[pass->spill->n_tickets++];
     *ticket = (struct ticket){ .data = range->data, .index = index, .group = NO_GROUP };
-    if (range->written ? pass->limits->outputs_stay : pass->limits->inputs_stay) {
-        range->shared = (void *)(uintptr_t)range->data; // NOLINT(performance-no-int-to-ptr)
+    if (range->written ? pass->limits->outputs_stay : pass->limits->inputs_stay && !is_own_file) {
+        pass_as_it_is(range);
         return PARLOOM_OK;
     }
+    if (is_own_file) return check_whole(segment, pass->error);
     if (range->written) return PARLOOM_OK;
     hold->published = loom_published_acquire(range->data, range->nbytes);
     return hold->published ? use_published(pass, range, hold) : PARLOOM_OK;
@@ -328,6 +356,7 @@ parloom_status loom_spill_begin(struct loom_spill **spill_out, struct loom_spill
 static void let_go(const struct hold *hold)
 {
     if (hold->block) loom_arena_drop(loom_arena_public(NULL), hold->block);
+    loom_segment_release(hold->file, false);
     loom_published_release(hold->published);
 }
 

@@ -2,11 +2,13 @@
 /*
  * spill.h - the cloakroom: what private ranges of the caller's a call needs are copied once into shared memory.
  *
- * In the window already: passed as it is (and held alive until the spill ends). Published: the published copy.
- * Private and only read: one copy, in a read-only place; up to max_nbytes it counts as "inline", above as "spilled".
- * Below 1 MiB it lies in the arena of the letters (unless it is spilled and a folder was asked for), else in a segment
- * of its own. Private and written: a staging copy that starts as the caller's bytes.
- * The same range given twice is copied once; ranges that overlap share one copy.
+ * In the window already: passed as it is (and held alive until the spill ends); files that the user mapped too. Of a
+ * file with mode c that holds for what is only read, and only as far as the program has not written to it: what it
+ * wrote is its own, and is copied on every backend. Published: the published copy. Private and only read: one copy, in
+ * a read-only place; up to max_nbytes it counts as "inline", above as "spilled". Below 1 MiB it lies in the arena of
+ * the letters (unless it is spilled and a folder was asked for), else in a segment of its own. Private and written: a
+ * staging copy that starts as the caller's bytes. The same range given twice is copied once; ranges that overlap share
+ * one copy.
  */
 #ifndef LOOM_SHM_SPILL_H
 #define LOOM_SHM_SPILL_H

@@ -29,10 +29,10 @@
 #endif
 
 #define HEADER_MAGIC UINT64_C(0x776f646e69776d6f) /* "omwindow" */
-enum { LAYOUT_VERSION = 1, LEVEL_MAX = 16 };
+enum { LAYOUT_VERSION = 2, LEVEL_MAX = 16 };
 
 /*
- * Lives in shared memory at the base; layout version 1. The table of segments follows at LOOM_WINDOW_TABLE_OFFSET.
+ * Lives in shared memory at the base; layout version 2. The table of segments follows at LOOM_WINDOW_TABLE_OFFSET.
  *
  *  field   written by                       read by           order
  *  all     program, before the descriptor   worker, attach    set once
@@ -46,7 +46,7 @@ struct header_shared {
     uint64_t nbytes;
     uint64_t unused[4];
 };
-_Static_assert(sizeof(struct header_shared) == LOOM_WINDOW_TABLE_OFFSET, "layout version 1");
+_Static_assert(sizeof(struct header_shared) == LOOM_WINDOW_TABLE_OFFSET, "layout version 2");
 
 struct place {
     uint64_t base, nbytes;
@@ -112,10 +112,10 @@ uint32_t loom_window_fork_count(void)
 /* ------------------------------------------------------------------ mapping */
 
 /* The raw call: interceptors of MSan and TSan drop the hint, map elsewhere or abort for addresses they refuse. */
-static int map_raw(uint64_t address, size_t nbytes, int protection, int flags, int fd)
+static int map_raw(uint64_t address, size_t nbytes, int protection, int flags, int fd, uint64_t offset)
 {
     if (loom_fault_hit(LOOM_FAULT_MMAP)) return errno;
-    long got = syscall(SYS_mmap, address, nbytes, protection, MAP_SHARED | flags, fd, 0L);
+    long got = syscall(SYS_mmap, address, nbytes, protection, flags, fd, (long)offset);
     if (got == -1) return errno;
     if ((uint64_t)got == address) return 0;
     /* A kernel before 4.17 takes the address as a hint. */
@@ -123,14 +123,14 @@ static int map_raw(uint64_t address, size_t nbytes, int protection, int flags, i
     return EEXIST;
 }
 
-int loom_window_map(uint64_t address, size_t nbytes, int protection, int fd)
+int loom_window_map(uint64_t address, size_t nbytes, int protection, int kind, int fd, uint64_t offset)
 {
-    return map_raw(address, nbytes, protection, MAP_FIXED_NOREPLACE, fd);
+    return map_raw(address, nbytes, protection, kind | MAP_FIXED_NOREPLACE, fd, offset);
 }
 
 int loom_window_map_over(uint64_t address, size_t nbytes, int protection, int fd)
 {
-    return map_raw(address, nbytes, protection, MAP_FIXED, fd);
+    return map_raw(address, nbytes, protection, MAP_SHARED | MAP_FIXED, fd, 0);
 }
 
 /* ------------------------------------------------------------------- header */
@@ -150,7 +150,7 @@ static int map_header(int fd, const struct place *places, size_t count, int flag
 {
     int failed = EEXIST;
     for (size_t i = 0; i < count; i++) {
-        failed = map_raw(places[i].base, LOOM_WINDOW_HEADER_NBYTES, PROT_READ | PROT_WRITE, flags, fd);
+        failed = map_raw(places[i].base, LOOM_WINDOW_HEADER_NBYTES, PROT_READ | PROT_WRITE, MAP_SHARED | flags, fd, 0);
         if (failed) continue;
         *place_out = &places[i];
         return 0;
@@ -297,7 +297,8 @@ static parloom_status attach_first(const struct place *place, int header_fd, int
     if (fstat(header_fd, &info) != 0 || info.st_size != LOOM_WINDOW_HEADER_NBYTES)
         return loom_status_fail(error, PARLOOM_ERR_VERSION, 0, "descriptor %d is no table of shared segments",
                                 header_fd);
-    int failed = map_raw(place->base, LOOM_WINDOW_HEADER_NBYTES, PROT_READ, MAP_FIXED_NOREPLACE, header_fd);
+    int failed =
+        map_raw(place->base, LOOM_WINDOW_HEADER_NBYTES, PROT_READ, MAP_SHARED | MAP_FIXED_NOREPLACE, header_fd, 0);
     if (failed)
         return loom_status_fail(error, failed == EEXIST ? PARLOOM_ERR_UNSUPPORTED : loom_status_of_errno(failed),
                                 failed, "could not map the table of shared segments at 0x%llx: %m",

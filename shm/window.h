@@ -47,10 +47,10 @@ void loom_window_give(uint64_t address, size_t nbytes);
 
 /* ---- for the files of segments */
 
-/* Maps the file from its start, shared, where nothing is mapped yet. 0 or an errno; EEXIST: something foreign is there.
- */
-int loom_window_map(uint64_t address, size_t nbytes, int protection, int fd);
-/* The same over what is mapped there already. */
+/* Maps the file from offset on where nothing is mapped yet; kind: MAP_SHARED, or MAP_PRIVATE and what goes with it. 0
+ * or an errno; EEXIST: something foreign is there. */
+int loom_window_map(uint64_t address, size_t nbytes, int protection, int kind, int fd, uint64_t offset);
+/* Shared, from the file's start, over what is mapped there already. */
 int loom_window_map_over(uint64_t address, size_t nbytes, int protection, int fd);
 bool loom_window_is_attached(void);
 void *loom_window_table(void);            /* LOOM_WINDOW_TABLE_OFFSET behind the base; read-only when attached */

@@ -96,8 +96,8 @@ parloom_status parloom_publish(const void *data, size_t nbytes, parloom_error *e
 void parloom_unpublish(const void *data);
 
 /*
- * Asks whether a pointer points into memory that workers see. Also true inside a worker for arguments that were
- * spilled.
+ * Asks whether a pointer points into memory that workers see: parloom's, or a file that was mapped to be read or
+ * written (not mode c: that is the process's own). Also true inside a worker for arguments that were spilled.
  *
  * pointer  any; it is not read through
  *
@@ -312,7 +312,8 @@ parloom_status parloom_array_dump(const parloom_array *array, const char *path, 
                                   parloom_error *error);
 
 /*
- * Loads an array from a .npy file: into shared memory, or as a mapping of the file.
+ * Loads an array from a .npy file: into shared memory, or as a mapping of the file, which tasks share like one made by
+ * parloom_array_map.
  *
  * array_out set on success; gives: release it with parloom_array_release
  * path      of the file
@@ -337,7 +338,11 @@ parloom_status parloom_array_load(parloom_array *array_out, const char *path, pa
                                   parloom_error *error);
 
 /*
- * Maps the raw bytes of a file from offset on, as numpy.memmap does.
+ * Maps the raw bytes of a file from offset on, as numpy.memmap does. Worker processes map the same file at the same
+ * address, so the array, and any part of it, is passed as it is: RW and W are written in place, R is read-only in tasks
+ * too, and with C each task as in has the file's bytes and its writes for itself. One descriptor stays open until the
+ * array is released; beyond half of what the process may have open, files are mapped without, and copied in each call.
+ * So is with C what the program itself has written to.
  *
  * array_out   set on success; gives: release it with parloom_array_release
  * path        of the file

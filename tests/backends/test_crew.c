@@ -69,7 +69,7 @@ void crew_close(struct loom_crew *crew)
 parloom_status crew_staff(struct loom_crew *crew, int n_jobs)
 {
     crew->n_jobs = (uint32_t)n_jobs;
-    return loom_crew_staff(crew, n_jobs, NULL, NULL);
+    return loom_crew_staff(crew, 0, n_jobs, NULL, NULL);
 }
 
 void crew_tell(struct loom_crew *crew, struct crew_script *script, uint32_t kind, uint32_t seat, int sys_errno)

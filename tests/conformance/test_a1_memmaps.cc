@@ -2,6 +2,7 @@
 /* A1: arrays over files and shared memory, and their views, as arguments. */
 #include "conformance/conformance.h"
 
+#include <algorithm>
 #include <sys/mman.h>
 
 using namespace conformance;
@@ -12,6 +13,7 @@ namespace
 /* What a task found of its argument; in shared memory. */
 struct found {
     void *data;
+    bool is_memmap, is_writable;
     double sum;
 };
 
@@ -42,7 +44,8 @@ double weighted_sum(const parloom_array &array)
 int look(const parloom_task *, void *const *args)
 {
     const auto *array = static_cast<const parloom_array *>(args[0]);
-    *static_cast<found *>(args[1]) = { array->data, weighted_sum(*array) };
+    *static_cast<found *>(args[1]) = { array->data, parloom_array_is_memmap(array), parloom_array_is_writable(array),
+                                       weighted_sum(*array) };
     return 0;
 }
 
@@ -115,23 +118,62 @@ class Memmap
     parloom_array array = {};
 };
 
-/* On each kind of workers the same values in the same order. */
-void expect_seen(const parloom_array &array)
+parloom_array cut(const parloom_array &array, int axis, size_t start, size_t stop, size_t step = 1)
+{
+    parloom_array view = {};
+    parloom_error error;
+    EXPECT_EQ(parloom_array_slice(&view, &array, axis, start, stop, step, &error), PARLOOM_OK) << error.message;
+    return view;
+}
+
+parloom_array transposed(const parloom_array &array)
+{
+    parloom_array view = array;
+    std::reverse(view.shape, view.shape + view.ndim);
+    std::reverse(view.strides, view.strides + view.ndim);
+    return view;
+}
+
+/* On each kind of workers: the same bytes at the same address, nothing copied, the same values. */
+void expect_shared(const parloom_array &array)
 {
     for (const char *backend : every_backend) {
         Shared<found> seen(1);
         parloom_arg args[] = { parloom_in_array(&array), parloom_inout(seen.get(), sizeof(found)) };
+        parloom_report report = empty_report();
         parloom_options given = on(backend);
         parloom_error error;
+        given.report = &report;
         given.max_nbytes = 1;
         EXPECT_OK(parloom_for(1, look, args, 2, &given, &error));
+        EXPECT_EQ(seen[0].data, array.data) << backend;
+        EXPECT_TRUE(seen[0].is_memmap) << backend;
         EXPECT_EQ(seen[0].sum, weighted_sum(array)) << backend;
+        EXPECT_EQ(report.spilled_nbytes, 0u) << backend;
     }
 }
 
 const size_t N = 1000;
 
 } // namespace
+
+TEST_F(Conformance, A1_01_FortranOrderInsideALargerFile)
+{
+    DoublesFile file(4, 500);
+    const ptrdiff_t strides[] = { 8, 40, 160 };
+    const std::vector<size_t> shape = { 5, 4, 3 };
+    Memmap memmap(file.path, PARLOOM_MMAP_RW, 4, shape, strides);
+    size_t index[] = { 2, 1, 2 };
+    EXPECT_EQ(item_of(memmap.array, index), 2 + 5 + 40);
+    expect_shared(memmap.array);
+}
+
+TEST_F(Conformance, A1_02_StridedSlice)
+{
+    DoublesFile file(0, N);
+    Memmap memmap(file.path, PARLOOM_MMAP_R, 0, { N });
+    expect_shared(cut(memmap.array, 0, 3, 900, 7));
+}
 
 TEST_F(Conformance, A1_03_ReshapeKeepsCOrder)
 {
@@ -141,7 +183,17 @@ TEST_F(Conformance, A1_03_ReshapeKeepsCOrder)
     parloom_array reshaped = parloom_array_wrap(memmap.array.data, PARLOOM_F64, 2, shape);
     size_t index[] = { 3, 7 };
     EXPECT_EQ(item_of(reshaped, index), 307);
-    expect_seen(reshaped);
+    expect_shared(reshaped);
+}
+
+TEST_F(Conformance, A1_04_ViewsAndTransposesStayShared)
+{
+    DoublesFile file(0, N);
+    Memmap memmap(file.path, PARLOOM_MMAP_R, 0, { 10, 10, 10 });
+    parloom_array plain = parloom_array_wrap(memmap.array.data, PARLOOM_F64, 3, memmap.array.shape);
+    expect_shared(plain);
+    expect_shared(transposed(plain));
+    expect_shared(transposed(cut(plain, 1, 2, 8, 3)));
 }
 
 TEST_F(Conformance, A1_05_PrivateMemoryInTheClothesOfAMemmap)
@@ -167,6 +219,16 @@ TEST_F(Conformance, A1_05_PrivateMemoryInTheClothesOfAMemmap)
     EXPECT_FALSE(parloom_is_shared(disguised.data));
 }
 
+TEST_F(Conformance, A1_06_SlicesOfManyDimensions)
+{
+    DoublesFile file(0, 100 * 15 * 15 * 3);
+    Memmap memmap(file.path, PARLOOM_MMAP_R, 0, { 100, 15, 15, 3 });
+    expect_shared(cut(memmap.array, 0, 0, 10));
+    expect_shared(cut(memmap.array, 1, 5, 10));
+    expect_shared(cut(memmap.array, 3, 0, 1));
+    expect_shared(cut(memmap.array, 0, 1, 3, 4));
+}
+
 TEST_F(Conformance, A1_07_OffsetBeyondAPageIsKept)
 {
     size_t offset = static_cast<size_t>(sysconf(_SC_PAGESIZE)) + 1;
@@ -178,8 +240,8 @@ TEST_F(Conformance, A1_07_OffsetBeyondAPageIsKept)
         EXPECT_EQ(item_of(contiguous.array, &i), static_cast<double>(i));
         EXPECT_EQ(item_of(strided.array, &i), static_cast<double>(2 * i));
     }
-    expect_seen(contiguous.array);
-    expect_seen(strided.array);
+    expect_shared(contiguous.array);
+    expect_shared(strided.array);
 }
 
 TEST_F(Conformance, A1_08_WorkersUpdateAMemmapInPlace)
@@ -217,6 +279,47 @@ TEST_F(Conformance, A1_10_ReadOnlyMap)
     EXPECT_OK(parloom_for(1, do_nothing, in, 1, &given, &error));
 }
 
+TEST_F(Conformance, A1_11_MemmapsAreNotSpilled)
+{
+    DoublesFile file(0, N);
+    Folder folder;
+    Memmap memmap(file.path, PARLOOM_MMAP_RW, 0, { N });
+    parloom_arg args[] = { parloom_inout_array(&memmap.array) };
+    parloom_report report = empty_report();
+    parloom_options opening = on("processes"), given = PARLOOM_OPTIONS_INIT;
+    opening.temp_folder = folder.path.c_str();
+    opening.max_nbytes = 1;
+    ASSERT_OK(parloom_pool_open(&given.pool, &opening, &error));
+    given.report = &report;
+    for (int call = 0; call < 3; call++) {
+        ASSERT_OK(parloom_for(10, double_items, args, 1, &given, &error));
+        EXPECT_EQ(report.spilled_nbytes, 0u);
+        EXPECT_STREQ(report.spilled_to, "");
+    }
+    parloom_pool_close(given.pool);
+}
+
+TEST_F(Conformance, A1_12_ViewOfAMemmapIsUpdatedInPlace)
+{
+    DoublesFile file(0, N);
+    Memmap memmap(file.path, PARLOOM_MMAP_RW, 0, { N });
+    const size_t half = N / 2;
+    parloom_array view = parloom_array_wrap(static_cast<double *>(memmap.array.data) + half, PARLOOM_F64, 1, &half);
+    parloom_arg args[] = { parloom_inout_array(&view) };
+    parloom_report report = empty_report();
+    parloom_options given = on("processes");
+    given.report = &report;
+    given.max_nbytes = 1;
+    ASSERT_OK(parloom_for(10, double_items, args, 1, &given, &error));
+    for (size_t i = 0; i < half; i++) {
+        size_t in_file = half + i;
+        EXPECT_EQ(item_of(view, &i), 2 * static_cast<double>(in_file));
+        EXPECT_EQ(item_of(memmap.array, &in_file), 2 * static_cast<double>(in_file));
+        EXPECT_EQ(item_of(memmap.array, &i), static_cast<double>(i));
+    }
+    EXPECT_EQ(report.spilled_nbytes, 0u);
+}
+
 TEST_F(Conformance, A1_14_ArraysOnRawMappings)
 {
     const size_t ten = 10;
@@ -242,7 +345,7 @@ TEST_F(Conformance, A1_15_OrderOfAViewStays)
     Memmap memmap(file.path, PARLOOM_MMAP_RW, 0, { N });
     const size_t shape[] = { 20, 50 };
     parloom_array view = parloom_array_wrap(memmap.array.data, PARLOOM_F64, 2, shape);
-    expect_seen(view); /* the sum is of C order: by place */
+    expect_shared(view); /* the sum is of C order: by place */
     parloom_arg args[] = { parloom_inout_array(&view) };
     parloom_options given = on("processes");
     ASSERT_OK(parloom_for(20, double_items, args, 1, &given, &error));

@@ -337,3 +337,66 @@ TEST_F(DeathOfTheSupervisor, DoesNotRefuseTheNextPool)
         ASSERT_FALSE(HasFailure()) << round;
     }
 }
+
+/* ------------------------------------------------------------- worker_init */
+
+namespace
+{
+
+/* How worker_init ends its worker: by a signal, or (0) with an exit code. */
+struct init_end {
+    int *count; /* shared memory: how often it ran */
+    int signal_number, code;
+};
+
+int end_in_init(void *state)
+{
+    const auto *how = static_cast<init_end *>(state);
+    __atomic_add_fetch(how->count, 1, __ATOMIC_RELAXED);
+    if (how->signal_number == 0) _exit(how->code);
+    return raise(how->signal_number);
+}
+
+} // namespace
+
+class DeathInWorkerInit : public Placed
+{
+  protected:
+    void expect_callback(parloom_status status, const init_end &how)
+    {
+        EXPECT_EQ(status, PARLOOM_ERR_CALLBACK) << error.message;
+        EXPECT_EQ(error.signal, how.signal_number);
+        EXPECT_EQ(error.code, how.code);
+        EXPECT_GT(error.pid, 0);
+        EXPECT_SAYS("worker_init");
+        EXPECT_SAYS((how.signal_number == SIGKILL ? "SIGKILL" : how.signal_number == SIGTERM ? "SIGTERM" : "code 3"));
+        EXPECT_GE(*how.count, 1);
+        EXPECT_LE(*how.count, GetParam().n_jobs) << "it is not tried again";
+        *how.count = 0;
+    }
+    Shared<int> count;
+};
+INSTANTIATE_TEST_SUITE_P(On, DeathInWorkerInit, ::testing::ValuesIn(every_kill), name_of);
+
+TEST_P(DeathInWorkerInit, IsACallbackErrorThatSaysHow)
+{
+    for (init_end how :
+         { init_end{ count.get(), SIGKILL, 0 }, init_end{ count.get(), SIGTERM, 0 }, init_end{ count.get(), 0, 3 } }) {
+        std::vector<int> deeds(6);
+        std::vector<char> done(6);
+        parloom_arg args[] = { in(deeds), out(done) };
+        parloom_options given = options();
+        given.worker_init = end_in_init;
+        given.worker_init_state = &how;
+        given.worker_init_state_nbytes = sizeof how;
+        parloom_report report = {};
+        report.struct_size = sizeof report;
+        given.report = &report;
+        expect_callback(parloom_for(6, end_badly, args, 2, &given, &error), how);
+        EXPECT_EQ(report.cancelled, 6u);
+        EXPECT_EQ(done, std::vector<char>(6, 0));
+        given = options();
+        ASSERT_OK(parloom_for(6, end_badly, args, 2, &given, &error)) << "the next call works";
+        EXPECT_EQ(done, std::vector<char>(6, 1));
+    }
+}

@@ -2,7 +2,10 @@
 /* Where options come from: scopes, the process default, text; and what is refused. */
 #include "contract/places.h"
 
+#include <atomic>
+#include <sys/wait.h>
 #include <thread>
+#include <unistd.h>
 
 using namespace contract;
 
@@ -194,6 +197,34 @@ TEST_F(Scope, OfTheProcessHoldsWhereNoOtherDoes)
 }
 
 /* ------------------------------------------------------------- pre_dispatch */
+
+/* However the other threads of the program were in the middle of a call when it forked. */
+TEST_F(Scope, OfTheProcessIsThereInAForkedProgram)
+{
+    parloom_options fallback = PARLOOM_OPTIONS_INIT;
+    fallback.backend = "sequential";
+    ASSERT_EQ(parloom_set_defaults(&fallback, &error), PARLOOM_OK) << error.message;
+    std::atomic<bool> is_over{ false };
+    std::vector<std::thread> others;
+    for (int k = 0; k < 2; k++)
+        others.emplace_back([&] {
+            while (!is_over) look_here();
+        });
+    for (int round = 0; round < 200; round++) {
+        pid_t child = fork();
+        if (child == 0) {
+            (void)alarm(20); /* one that waits for ever is killed */
+            _exit(std::strcmp(look_here().backend, "sequential") == 0 ? 0 : 1);
+        }
+        int status = -1;
+        EXPECT_EQ(waitpid(child, &status, 0), child);
+        EXPECT_EQ(status, 0) << round;
+        if (status != 0) break;
+    }
+    is_over = true;
+    for (std::thread &other : others) other.join();
+    ASSERT_EQ(parloom_set_defaults(nullptr, &error), PARLOOM_OK) << error.message;
+}
 
 TEST_F(Scope, RefusesAPreDispatchBelowOneTaskWhereItSaysOfHowManyWorkers)
 {

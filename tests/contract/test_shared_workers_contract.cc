@@ -19,6 +19,16 @@ int wait_for_leave(const parloom_task *, void *const *args)
     return wait_for([&] { return __atomic_load_n(static_cast<int *>(args[1]), __ATOMIC_ACQUIRE) != 0; }) ? 0 : 1;
 }
 
+/* args[0]: how many have come; args[1]: one worker number. Crashes where args[2] says so. */
+int meet_another(const parloom_task *task, void *const *args)
+{
+    int *come = static_cast<int *>(args[0]);
+    *static_cast<int *>(args[1]) = task->worker;
+    __atomic_add_fetch(come, 1, __ATOMIC_ACQ_REL);
+    if (!wait_for([&] { return __atomic_load_n(come, __ATOMIC_ACQUIRE) >= 2; })) return 1;
+    return *static_cast<const int *>(args[2]) != 0 ? raise(SIGKILL) : 0;
+}
+
 int init_with(void *)
 {
     return 0;
@@ -222,4 +232,55 @@ TEST_F(SharedWorkers, DoNotKeepAProgramFromEnding)
     EXPECT_EXIT(end_after(true, nullptr), testing::ExitedWithCode(0), "");
     EXPECT_EXIT(end_after(false, kill_workers), testing::ExitedWithCode(0), "");
     EXPECT_EXIT(end_after(true, drain_workers), testing::ExitedWithCode(0), "");
+}
+
+/* ------------------------------------------------------------ at one time */
+
+/* Two calls with one task each, which wait for each other. */
+class OverlappingCalls : public SharedWorkers
+{
+  protected:
+    void meet_each_other(int crashes)
+    {
+        Shared<int> come, workers(2);
+        parloom_status statuses[2];
+        parloom_error errors[2] = {};
+        auto call = [&](int k) {
+            int is_crash = k < crashes;
+            parloom_arg args[] = { parloom_inout(come.get(), sizeof(int)),
+                                   parloom_inout(&workers[static_cast<size_t>(k)], sizeof(int)),
+                                   parloom_in(&is_crash, sizeof is_crash) };
+            parloom_options asked = given;
+            asked.report = nullptr;
+            statuses[k] = parloom_for(1, meet_another, args, 3, &asked, &errors[k]);
+        };
+        std::thread other(call, 0);
+        call(1);
+        other.join();
+        for (int k = 0; k < 2; k++) {
+            EXPECT_EQ(statuses[k], k < crashes ? PARLOOM_ERR_CRASHED : PARLOOM_OK) << errors[k].message;
+            EXPECT_EQ(workers[static_cast<size_t>(k)], 0) << "worker 0 of its call";
+            if (k < crashes) {
+                EXPECT_EQ(errors[k].worker, 0) << errors[k].message;
+                EXPECT_EQ(errors[k].task, 0u);
+            }
+        }
+    }
+};
+
+TEST_F(OverlappingCalls, TakeSharedWorkersThatAreIdle)
+{
+    (void)meet_all(2);
+    given.n_jobs = 2;
+    for (int crashes : { 0, 1, 2, 0 }) meet_each_other(crashes);
+}
+
+TEST_F(OverlappingCalls, TakeWorkersOfAPoolThatAreIdle)
+{
+    given.n_jobs = 2;
+    parloom_options opening = given;
+    opening.report = nullptr;
+    ASSERT_OK(parloom_pool_open(&given.pool, &opening, &error));
+    for (int crashes : { 0, 1, 2, 0 }) meet_each_other(crashes);
+    parloom_pool_close(given.pool);
 }
