@@ -17,7 +17,7 @@ function(count_lines file out)
 endfunction()
 
 set(files "")
-foreach(folder include base shm backends core tests examples benchmarks cmake)
+foreach(folder include base shm backends core tests examples docs benchmarks cmake)
   foreach(kind c h cc f90 py cmake)
     file(GLOB_RECURSE found RELATIVE "${ROOT}" "${ROOT}/${folder}/*.${kind}")
     list(APPEND files ${found})

@@ -66,8 +66,9 @@ static parloom_status check_pool(const parloom_options *given, const parloom_poo
 {
     const parloom_options *kept = loom_pool_options(pool);
     const char *what = NULL;
-    if (!is_same_name(given->backend, loom_pool_backend(pool)->name) && !is_same_name(given->backend, kept->backend))
-        what = "backend";
+    /* It may have been opened under the name of a backend that handed it on to another one. */
+    bool is_its_name = kept->backend != NULL && is_same_name(given->backend, kept->backend);
+    if (!is_same_name(given->backend, loom_pool_backend(pool)->name) && !is_its_name) what = "backend";
     if (given->n_jobs != 0 && effective_jobs(given->n_jobs) != loom_pool_n_jobs(pool)) what = "n_jobs";
     if (given->worker_init != NULL && given->worker_init != kept->worker_init) what = "worker_init";
     if (given->worker_environment != NULL && !is_same_text(given->worker_environment, kept->worker_environment))

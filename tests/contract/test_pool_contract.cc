@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <string>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -157,6 +158,60 @@ TEST_P(Pool, RefusesWhatItsWorkersCannotBe)
     other.worker_init = some_init;
     EXPECT_EQ(parloom_for(TASKS, fail_at_five, nullptr, 0, &other, &error), PARLOOM_ERR_TASK) << "equal is fine";
     expect_works();
+}
+
+class PoolOfNoBackendSaid : public loom::Clean
+{
+  protected:
+    void SetUp() override
+    {
+        loom::Clean::SetUp();
+        parloom_options given = PARLOOM_OPTIONS_INIT;
+        given.n_jobs = 2;
+        ASSERT_EQ(parloom_pool_open(&pool, &given, &error), PARLOOM_OK) << error.message;
+    }
+    void TearDown() override
+    {
+        parloom_pool_close(pool);
+        loom::Clean::TearDown();
+    }
+    /* Where a call ran that names this backend; "" when it was refused. */
+    std::string run_on(const char *backend, parloom_pool *named)
+    {
+        parloom_report report = {};
+        report.struct_size = sizeof report;
+        parloom_options call = PARLOOM_OPTIONS_INIT;
+        call.pool = named;
+        call.backend = backend;
+        call.report = &report;
+        std::vector<int> pids(TASKS);
+        parloom_arg args[] = { out(pids) };
+        parloom_status status = parloom_for(TASKS, note_pid, args, 1, &call, &error);
+        EXPECT_TRUE(status == PARLOOM_OK || status == PARLOOM_ERR_INVALID) << error.message;
+        return status == PARLOOM_OK ? report.backend : "";
+    }
+    parloom_pool *pool = nullptr;
+    parloom_error error = {};
+};
+
+TEST_F(PoolOfNoBackendSaid, RefusesAnotherOneThanItsWorkersAre)
+{
+    EXPECT_EQ(run_on("processes", pool), "processes");
+    EXPECT_EQ(run_on(nullptr, pool), "processes");
+    EXPECT_EQ(run_on("threads", pool), "");
+    EXPECT_NE(std::string(error.message).find("backend differs"), std::string::npos) << error.message;
+    EXPECT_EQ(run_on("sequential", pool), "");
+}
+
+TEST_F(PoolOfNoBackendSaid, OfAScopeLeavesCallsOfAnotherBackendAlone)
+{
+    parloom_options scope = PARLOOM_OPTIONS_INIT;
+    scope.pool = pool;
+    scope.n_jobs = 2;
+    ASSERT_EQ(parloom_scope_begin(&scope, &error), PARLOOM_OK) << error.message;
+    EXPECT_EQ(run_on("threads", nullptr), "threads");
+    EXPECT_EQ(run_on(nullptr, nullptr), "processes");
+    parloom_scope_end();
 }
 
 TEST_P(Pool, IsNotOpenedWithWhatMakesNoSense)
