@@ -122,7 +122,7 @@ static void take_from_hand(parloom_stream *stream)
 {
     if (stream->in_hand == NULL) return;
     stream->lane->ops->release(stream->lane, &stream->in_hand->parcel);
-    loom_stream_free_item(stream->in_hand);
+    loom_stream_put_item(stream, stream->in_hand);
     stream->in_hand = NULL;
 }
 

@@ -42,6 +42,7 @@ struct parloom_stream {
     struct loom_stream_item **early; /* ordered: ended before their turn, by index modulo early_room */
     size_t early_room;
     struct loom_parcel_queue ready;   /* else: fetched before they were asked for */
+    struct loom_parcel_queue spare;   /* items to be used again: they are too large to be cheap */
     struct loom_stream_item *in_hand; /* the consumer has its result */
     parloom_status failure;           /* how the stream ends after what still runs */
     parloom_error failure_error;
@@ -55,6 +56,8 @@ void loom_stream_feed(parloom_stream *stream);
 /* Unset batches follow how long tasks take. */
 void loom_stream_learn(parloom_stream *stream, double seconds);
 void loom_stream_free_item(struct loom_stream_item *item);
+/* The same in the consumer's thread: it is used again. */
+void loom_stream_put_item(parloom_stream *stream, struct loom_stream_item *item);
 /* The lane has done with a call that nobody will read. */
 void loom_stream_drop(struct loom_parcel *parcel, void *state);
 void loom_stream_destroy(parloom_stream *stream); /* stream_open.c; NULL is not fine */

@@ -61,6 +61,7 @@ void loom_stream_destroy(parloom_stream *stream)
     loom_tally_fini(&stream->tally);
     pthread_mutex_destroy(&stream->lock);
     free(stream->placement);
+    for (struct loom_parcel *spare; (spare = loom_parcel_pop(&stream->spare)) != NULL;) free(spare);
     free(stream->early);
     free(stream);
 }

@@ -14,6 +14,7 @@
 #include "core/state.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { BATCH_MOST = 64 };
 #define BATCH_SHORT_S 50e-6  /* batches grow while their tasks take less on average, */
@@ -24,6 +25,22 @@ void loom_stream_free_item(struct loom_stream_item *item)
     loom_records_release(&item->parcel.records);
     loom_arguments_release(&item->arguments);
     free(item);
+}
+
+void loom_stream_put_item(parloom_stream *stream, struct loom_stream_item *item)
+{
+    loom_records_release(&item->parcel.records);
+    loom_arguments_release(&item->arguments);
+    loom_parcel_push(&stream->spare, &item->parcel);
+}
+
+/* Zeroed. */
+static struct loom_stream_item *get_item(parloom_stream *stream)
+{
+    struct loom_stream_item *item = (struct loom_stream_item *)loom_parcel_pop(&stream->spare);
+    if (item == NULL) return loom_memory_zeroed(1, sizeof *item);
+    memset(item, 0, sizeof *item);
+    return item;
 }
 
 void loom_stream_drop(struct loom_parcel *parcel, void *state)
@@ -89,7 +106,7 @@ static parloom_status post_with_state(parloom_stream *stream, struct loom_stream
 
 static parloom_status post(parloom_stream *stream, const parloom_call *call, parloom_error *error)
 {
-    struct loom_stream_item *item = loom_memory_zeroed(1, sizeof *item);
+    struct loom_stream_item *item = get_item(stream);
     if (item == NULL) return loom_status_fail(error, PARLOOM_ERR_MEMORY, 0, "no memory for a call of a stream");
     parloom_status status = stage(stream, item, call, error);
     if (status != PARLOOM_OK) {
