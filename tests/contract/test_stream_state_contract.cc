@@ -336,4 +336,32 @@ TEST_P(StreamRounding, IsThatOfTheMomentWhenTheSourceGaveTheCall)
 
 INSTANTIATE_TEST_SUITE_P(On, StreamRounding, ::testing::ValuesIn(every_stream), name_of);
 
+/* ------------------------------------------------------------------------ scopes */
+
+int tell_jobs(const parloom_task *task, void *const *)
+{
+    int n_jobs = parloom_effective_n_jobs(0);
+    return parloom_return(task, &n_jobs, sizeof n_jobs);
+}
+
+class StreamScope : public StreamState
+{
+};
+
+TEST_P(StreamScope, IsTheOneThatTheStreamWasOpenedIn)
+{
+    Source source{ 10, tell_jobs };
+    parloom_options scope = PARLOOM_OPTIONS_INIT, given = options();
+    scope.backend = "threads";
+    scope.n_jobs = 5;
+    given.pre_dispatch = "1"; /* mostly asked for when the scope has ended */
+    ASSERT_OK(parloom_scope_begin(&scope, &error));
+    parloom_status status = open(source, true, given);
+    parloom_scope_end();
+    ASSERT_OK(status);
+    EXPECT_OK(read_all([&](const parloom_result &result) { EXPECT_EQ(as<int>(result), 5); }));
+}
+
+INSTANTIATE_TEST_SUITE_P(On, StreamScope, ::testing::ValuesIn(every_stream), name_of);
+
 } // namespace
