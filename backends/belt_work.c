@@ -6,6 +6,7 @@
  */
 #include "backends/belt_work.h"
 
+#include "backends/globals.h"
 #include "base/clock.h"
 #include "base/status.h"
 
@@ -62,6 +63,30 @@ static parloom_status give(struct loom_shift *shift, const void *data, size_t nb
     return PARLOOM_OK;
 }
 
+/* In pieces, as over the log of a desk. */
+static parloom_status record(struct loom_shift *shift, size_t task, uint32_t channel, const void *data, size_t nbytes)
+{
+    struct loom_belt_work *work = shift->tell_state;
+    parloom_status status = PARLOOM_OK;
+    size_t told = 0;
+    (void)task; /* of a place there is one */
+    do {
+        size_t left = nbytes - told, here = left < LOOM_RECORD_PIECE_BYTES ? left : LOOM_RECORD_PIECE_BYTES;
+        struct loom_belt_entry_shared entry = { LOOM_RECORD_ENTRY, channel, here == left, (uint32_t)here };
+        status = work->log(work, &entry, here > 0 ? (const char *)data + told : NULL);
+        told += here;
+    } while (told < nbytes && status == PARLOOM_OK);
+    return status;
+}
+
+static void warn(struct loom_shift *shift, size_t task, const char *text)
+{
+    struct loom_belt_work *work = shift->tell_state;
+    struct loom_belt_entry_shared entry = { LOOM_GLOBALS_ENTRY, 0, 1, (uint32_t)strlen(text) + 1 };
+    (void)task;
+    (void)work->log(work, &entry, text);
+}
+
 void loom_belt_work_begin(struct loom_belt_work *work, _Atomic uint64_t *stop_before)
 {
     struct loom_shift *shift = &work->shift;
@@ -74,6 +99,8 @@ void loom_belt_work_begin(struct loom_belt_work *work, _Atomic uint64_t *stop_be
     shift->range_end = &work->range_end;
     shift->stop_before = stop_before;
     shift->tell = tell;
+    shift->record = record;
+    shift->warn = warn;
     shift->refuse = refuse;
     shift->give = give;
     shift->tell_state = work;

@@ -14,7 +14,9 @@ struct loom_belt_work {
     _Atomic uint64_t current, range_begin, range_end; /* nobody reads them: a place says who has it */
     /* Makes the room of the place hold that much. */
     parloom_status (*grow)(struct loom_belt_work *work, uint64_t nbytes);
-    void *grow_state;
+    /* Writes to the log of the place; not asked in the program's own process, where records are at hand. */
+    parloom_status (*log)(struct loom_belt_work *work, const struct loom_belt_entry_shared *entry, const void *bytes);
+    void *grow_state; /* also of log */
 };
 
 /* Sets the words and callbacks of a shift that loom_shift_begin has filled. */

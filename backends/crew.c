@@ -207,6 +207,7 @@ static struct loom_death death_of(const struct loom_crew_seat *seat, const struc
     if (seat->is_killed) death.status = PARLOOM_ERR_TIMEOUT;
     death.oom_killed = event->oom_killed != 0;
     death.peak_nbytes = event->peak_nbytes;
+    death.ended_ns = event->ended_ns;
     return death;
 }
 
@@ -276,7 +277,9 @@ static void settle_death(struct loom_crew *crew, const struct loom_worker_event 
     describe_end(event, crew->last_death, sizeof crew->last_death);
     bool is_retired = has_retired(crew, event);
     if (is_retired) death.status = PARLOOM_OK;
-    bool is_strange = !is_retired && !is_start_failure(crew, event, &death) && !seat->is_killed;
+    bool is_by_clock = loom_crew_lanes_have_timed_out(crew, event->seat, &death);
+    if (is_by_clock) death.status = PARLOOM_ERR_TIMEOUT;
+    bool is_strange = !is_retired && !is_start_failure(crew, event, &death) && !seat->is_killed && !is_by_clock;
     harvest_everywhere(crew, event->seat, &death);
     if (is_strange) refuse_storm(crew);
     refill(crew, event->seat, is_retired);

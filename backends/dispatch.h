@@ -26,10 +26,10 @@ struct loom_dispatch {
     bool owns_bitmaps;       /* they are a block of the public arena, not part of the board */
     void *blocks[8];         /* letter memory of the call: freed at its end */
     size_t n_blocks;
-    struct loom_state_shared *state; /* that workers apply first; held. Or NULL */
-    uint64_t *dead_claims;           /* what workers that died in this round had claimed; NULL: nobody died */
-    uint64_t *told_until;            /* by seat: up to where its worker told of tasks it did not start in this round */
-    struct loom_repair *repairs;     /* for the next round */
+    uint64_t state;              /* address of a struct loom_state_shared that workers apply first; held. 0: none */
+    uint64_t *dead_claims;       /* what workers that died in this round had claimed; NULL: nobody died */
+    uint64_t *told_until;        /* by seat: up to where its worker told of tasks it did not start in this round */
+    struct loom_repair *repairs; /* for the next round */
     size_t n_repairs, repairs_room;
     uint64_t *skips; /* tasks of reductions that are not run again, sorted */
     size_t n_skips, skips_room;
@@ -74,12 +74,15 @@ void loom_dispatch_collect_unstarted(struct loom_dispatch *dispatch);
 /* Writes the letter of the next round (letter_write.c): all tasks, or the repairs. FUNCTION, MEMORY, SPACE. */
 parloom_status loom_dispatch_write_letter(struct loom_dispatch *dispatch, parloom_error *error);
 void loom_dispatch_free_letters(struct loom_dispatch *dispatch);
-/* What all calls of a lane have in common, and one of them: in letter memory; freed with loom_letter_free. */
+/* What all calls of a lane have in common, in letter memory; freed with loom_letter_free. */
 parloom_status loom_letter_write_lane(struct loom_crew *crew, const struct loom_run *run,
                                       struct loom_letter **letter_out, parloom_error *error);
-parloom_status loom_letter_write_work(struct loom_crew *crew, const struct loom_run *run, const struct loom_work *work,
-                                      void **block_out, parloom_error *error);
-void loom_letter_free(struct loom_crew *crew, void *block); /* NULL is fine */
+/* One of its calls, as parcel->letter. */
+struct loom_parcel;
+parloom_status loom_letter_write_parcel(struct loom_crew *crew, const struct loom_run *run, struct loom_parcel *parcel,
+                                        parloom_error *error);
+void loom_letter_free_parcel(struct loom_crew *crew, struct loom_parcel *parcel); /* without one: nothing */
+void loom_letter_free(struct loom_crew *crew, void *block);                       /* NULL is fine */
 void loom_letter_book_destroy(struct loom_letter_book *book, struct loom_arena *letters);
 void loom_dispatch_add_repair(struct loom_dispatch *dispatch, uint64_t begin, uint64_t end, uint32_t attempt);
 void loom_dispatch_refuse(struct loom_dispatch *dispatch, const parloom_error *error);

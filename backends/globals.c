@@ -10,10 +10,8 @@
 #include "backends/globals_symbols.h"
 #include "backends/names.h"
 #include "backends/surroundings.h"
-#include "backends/worker.h"
 #include "base/clock.h"
 #include "base/memory.h"
-#include "shm/board.h"
 
 #include <link.h>
 #include <stdio.h>
@@ -136,17 +134,17 @@ static bool may_tell(uint64_t where)
     return true;
 }
 
-static void tell(const struct loom_shift *shift, uint64_t where, const char *what)
+static void tell(struct loom_shift *shift, uint64_t where, const char *what)
 {
     char text[512];
     if (!may_tell(where)) return;
     size_t task = loom_shift_task(shift);
+    char of[32] = ""; /* a stream does not know of how many */
+    if (shift->task.count > 0) (void)snprintf(of, sizeof of, " of %zu", shift->task.count);
     (void)snprintf(text, sizeof text,
-                   "task %zu of %zu left %s changed in worker %d: later tasks there find it so (check_globals)", task,
-                   shift->task.count, what, shift->task.worker);
-    struct loom_log_entry entry = { .begin = task, .end = task + 1, .status = LOOM_GLOBALS_ENTRY };
-    entry.message_nbytes = (uint32_t)strlen(text) + 1;
-    loom_worker_append(shift->tell_state, &entry, text);
+                   "task %zu%s left %s changed in worker %d: later tasks there find it so (check_globals)", task, of,
+                   what, shift->task.worker);
+    shift->warn(shift, task, text);
 }
 
 /* ---------------------------------------------------------------------- comparing */
@@ -164,7 +162,7 @@ UNGUARDED static size_t next_change(const struct section *section, size_t at)
 }
 
 /* What has no symbol is told as one place to the next page. */
-static uint64_t tell_change(const struct loom_shift *shift, const struct section *section, size_t at)
+static uint64_t tell_change(struct loom_shift *shift, const struct section *section, size_t at)
 {
     char name[256], readable[256], what[400];
     uint64_t begin, end, address = section->place.address + at;
@@ -182,7 +180,7 @@ static uint64_t tell_change(const struct loom_shift *shift, const struct section
     return end;
 }
 
-static void compare_section(const struct loom_shift *shift, struct section *section)
+static void compare_section(struct loom_shift *shift, struct section *section)
 {
     size_t nbytes = (size_t)section->place.nbytes;
     for (size_t at = next_change(section, 0); at < nbytes; at = next_change(section, at)) {
@@ -193,7 +191,7 @@ static void compare_section(const struct loom_shift *shift, struct section *sect
     }
 }
 
-static void compare_surroundings(const struct loom_shift *shift)
+static void compare_surroundings(struct loom_shift *shift)
 {
     struct loom_directory_identity here;
     bool is_same = watched.environment != NULL &&

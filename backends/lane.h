@@ -10,6 +10,7 @@
 #define LOOM_BACKENDS_LANE_H
 
 #include "backends/run.h"
+#include "backends/side_channel.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -25,12 +26,17 @@ struct loom_room {
 struct loom_parcel {
     struct loom_work work; /* addresses valid where the tasks run */
     size_t index;          /* task->index */
+    /* What its worker takes on first, where it is another process; NULL: nothing. Only post looks at it. */
+    const struct loom_state *state;
+    bool has_fp_control; /* a floating-point environment of its own; else it has the run's */
+    uint64_t fp_control;
     /* filled by the lane when it has ended */
     parloom_status status;
     parloom_error error;    /* if status is not OK */
     size_t returned_nbytes; /* in room; LOOM_PARCEL_NOTHING: parloom_return was not called */
     struct loom_room room;
-    double seconds; /* the body ran */
+    double seconds;              /* the body ran */
+    struct loom_records records; /* what it recorded, in its order, the last attempt alone; its owner releases them */
     /* the lane's own */
     int attempt;
     bool is_cancelled; /* its owner has given it up: not retried */

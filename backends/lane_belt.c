@@ -76,9 +76,17 @@ static void learn_nbytes(struct loom_crew_lane *lane, size_t nbytes)
     if (most > lane->usual_nbytes) lane->usual_nbytes = loom_memory_round_up(most, ROOM_FIRST_NBYTES);
 }
 
-static void answer_wish(struct loom_crew_lane *lane, struct loom_parcel *parcel, struct loom_belt_place_shared *place)
+static void answer_wish(struct loom_crew_lane *lane, uint32_t k, uint32_t seat)
 {
+    struct loom_parcel *parcel = lane->on_belt[k];
+    struct loom_belt_place_shared *place = place_at(lane, k);
     parloom_error error = { .status = PARLOOM_ERR_CANCELLED };
+    if (place->wanted_nbytes == LOOM_BELT_LOG_FULL) {
+        loom_lane_take_log(lane, k, seat);
+        loom_store_relaxed(&place->logged, 0); /* relaxed: ordered by the answer */
+        loom_belt_answer(place, PARLOOM_OK);
+        return;
+    }
     size_t nbytes = (size_t)place->wanted_nbytes;
     struct loom_room room = { NULL, 0 };
     if (!lane->is_closing) room = make_room(nbytes, &error);
@@ -108,7 +116,9 @@ static void put(struct loom_crew_lane *lane, struct loom_parcel *parcel)
     place->status = PARLOOM_OK;
     place->message[0] = '\0';
     set_room(place, parcel->room);
-    loom_store_relaxed(&place->started_ns, 0); /* relaxed, both: ordered by posting */
+    loom_store_relaxed(&place->started_ns, 0); /* relaxed, all: ordered by posting */
+    loom_store_relaxed(&place->limit_ns, 0);
+    loom_store_relaxed(&place->logged, 0);
     loom_store_relaxed(&place->returned_nbytes, LOOM_BELT_NOTHING);
     lane->on_belt[k] = parcel;
     lane->n_on_belt++;
@@ -134,17 +144,18 @@ struct loom_parcel *loom_lane_take_off(struct loom_crew_lane *lane, uint32_t k)
     return parcel;
 }
 
-static void end(struct loom_crew_lane *lane, struct loom_parcel *parcel)
+void loom_lane_end(struct loom_crew_lane *lane, struct loom_parcel *parcel)
 {
     lane->n_ended++;
     loom_parcel_push(&lane->ended, parcel);
 }
 
-static void read_end(struct loom_crew_lane *lane, struct loom_parcel *parcel, struct loom_belt_place_shared *place,
-                     uint32_t seat)
+static void read_end(struct loom_crew_lane *lane, uint32_t k, uint32_t seat)
 {
+    struct loom_parcel *parcel = lane->on_belt[k];
     int pid = seat < lane->crew->n_seats ? lane->crew->seats[seat].pid : 0;
-    loom_belt_work_read(parcel, place, (int)seat, pid);
+    loom_lane_take_log(lane, k, seat);
+    loom_belt_work_read(parcel, place_at(lane, k), (int)seat, pid);
     if (parcel->returned_nbytes != LOOM_PARCEL_NOTHING) learn_nbytes(lane, parcel->returned_nbytes);
 }
 
@@ -166,12 +177,12 @@ static void collect_place(struct loom_crew_lane *lane, uint32_t k)
     if (LOOM_BELT_TICKET(stage) != parcel->ticket) {
         read_rubbish(parcel);
     } else if (LOOM_BELT_PHASE(stage) == LOOM_BELT_ENDED) {
-        read_end(lane, parcel, place, LOOM_BELT_SEAT(stage));
+        read_end(lane, k, LOOM_BELT_SEAT(stage));
     } else {
-        if (LOOM_BELT_PHASE(stage) == LOOM_BELT_WANTING) answer_wish(lane, parcel, place);
+        if (LOOM_BELT_PHASE(stage) == LOOM_BELT_WANTING) answer_wish(lane, k, LOOM_BELT_SEAT(stage));
         return;
     }
-    end(lane, loom_lane_take_off(lane, k));
+    loom_lane_end(lane, loom_lane_take_off(lane, k));
 }
 
 void loom_lane_collect(struct loom_crew_lane *lane)
@@ -201,56 +212,10 @@ bool loom_lane_recall(struct loom_crew_lane *lane, struct loom_parcel *parcel)
     return true;
 }
 
-/* ------------------------------------------------------------------ deaths */
-
-static bool is_retried(const struct loom_crew_lane *lane, const struct loom_parcel *parcel,
-                       const struct loom_death *death)
-{
-    return death->status != PARLOOM_ERR_TIMEOUT && parcel->attempt < lane->order.run->retries &&
-           !parcel->is_cancelled && !lane->is_closing && !lane->is_refused;
-}
-
-static void lose(struct loom_crew_lane *lane, uint32_t k, uint32_t seat, const struct loom_death *death)
-{
-    struct loom_parcel *parcel = lane->on_belt[k];
-    struct loom_loss loss = {
-        lane->crew, seat, (int)seat, parcel->index, parcel->index + 1, 0, parcel->work.body, death
-    };
-    loom_belt_work_read(parcel, place_at(lane, k), (int)seat, death->pid); /* what it had returned */
-    parcel->seconds = 0;
-    (void)loom_lane_take_off(lane, k);
-    if (is_retried(lane, parcel, death)) {
-        parcel->attempt++;
-        lane->order.run->tally->retried++;
-        loom_parcel_push(&lane->waiting, parcel);
-        return;
-    }
-    loom_loss_describe(&loss, &parcel->error);
-    parcel->status = death->status;
-    parcel->error.attempt = parcel->attempt;
-    parcel->error.task = parcel->index;
-    end(lane, parcel);
-}
-
-void loom_lane_harvest(struct loom_crew_lane *lane, uint32_t seat, const struct loom_death *death)
-{
-    if (seat >= (uint32_t)lane->order.run->n_jobs) return;
-    lane->order.run->tally->workers_lost++;
-    loom_lane_collect(lane); /* what it had finished */
-    for (uint32_t k = 0; k < LOOM_LANE_PLACES; k++) {
-        if (lane->on_belt[k] == NULL) continue;
-        uint64_t stage = loom_load_full(&place_at(lane, k)->stage); /* the writer is dead */
-        bool is_in = LOOM_BELT_PHASE(stage) == LOOM_BELT_RUNNING || LOOM_BELT_PHASE(stage) == LOOM_BELT_WANTING;
-        if (is_in && LOOM_BELT_SEAT(stage) == seat) lose(lane, k, seat, death);
-    }
-    loom_lane_fill_belt(lane);
-}
-
 void loom_lane_let_go(struct loom_crew_lane *lane, struct loom_parcel *parcel)
 {
-    loom_letter_free(lane->crew, parcel->letter);
+    loom_letter_free_parcel(lane->crew, parcel);
     keep_room(lane, parcel->room);
-    parcel->letter = NULL;
     parcel->room = (struct loom_room){ NULL, 0 };
 }
 

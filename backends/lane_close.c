@@ -17,6 +17,7 @@
 
 #define GRACE_NS UINT64_C(10000000) /* for bodies that look at parloom_cancelled */
 #define LOOK_NS  UINT64_C(1000000)
+#define STUCK_NS UINT64_C(1000000000) /* for who has no body to end and only has to find its way out */
 
 /* ----------------------------------------------------------------- closing */
 
@@ -43,11 +44,25 @@ static bool has_visitors(const struct loom_crew_lane *lane)
     return false;
 }
 
-static void kill_visitors(struct loom_crew_lane *lane)
+/* It is in a body, or in what belongs to it. */
+static bool is_busy(const void *state)
+{
+    const struct visitor *visitor = state;
+    if (!is_inside(visitor)) return false;
+    for (uint32_t k = 0; k < LOOM_LANE_PLACES; k++) {
+        uint64_t stage = loom_load_full(&visitor->lane->belt->places[k].stage); /* pairs with taking and ending */
+        enum loom_belt_phase phase = LOOM_BELT_PHASE(stage);
+        bool is_taken = phase == LOOM_BELT_RUNNING || phase == LOOM_BELT_WANTING;
+        if (is_taken && LOOM_BELT_SEAT(stage) == visitor->seat) return true;
+    }
+    return false;
+}
+
+static void kill_visitors(struct loom_crew_lane *lane, bool (*is_guilty)(const void *state))
 {
     for (uint32_t seat = 0; seat < (uint32_t)lane->order.run->n_jobs; seat++) {
         struct visitor visitor = { lane, seat };
-        if (is_inside(&visitor)) loom_catch(lane->crew, seat, is_inside, &visitor);
+        if (is_guilty(&visitor)) loom_catch(lane->crew, seat, is_guilty, &visitor);
     }
 }
 
@@ -56,7 +71,7 @@ static void await_visitors(struct loom_crew_lane *lane)
     uint64_t grace_ns = loom_clock_ns() + GRACE_NS;
     while (has_visitors(lane)) {
         uint64_t now = loom_clock_ns();
-        if (now >= grace_ns) kill_visitors(lane);
+        if (now >= grace_ns) kill_visitors(lane, now >= grace_ns + STUCK_NS ? is_inside : is_busy);
         loom_lane_sleep(lane, now + LOOK_NS);
         loom_crew_settle_events(lane->crew);
         loom_lane_collect(lane);

@@ -194,8 +194,7 @@ static parloom_status post(struct loom_lane *base, struct loom_parcel *parcel, p
         *error = lane->refusal;
         status = error->status;
     }
-    if (status == PARLOOM_OK)
-        status = loom_letter_write_work(lane->crew, lane->order.run, &parcel->work, &parcel->letter, error);
+    if (status == PARLOOM_OK) status = loom_letter_write_parcel(lane->crew, lane->order.run, parcel, error);
     if (status == PARLOOM_OK) {
         loom_parcel_push(&lane->waiting, parcel);
         loom_lane_fill_belt(lane);
@@ -253,12 +252,15 @@ static const struct loom_lane_ops ops = { post, await, recall, release, loom_lan
 
 static parloom_status make_belt(struct loom_crew_lane *lane, parloom_error *error)
 {
+    const struct loom_run *run = lane->order.run;
+    if (run->channels != NULL || run->checks_globals) lane->log_nbytes = LOOM_LANE_LOG_BYTES;
     struct loom_arena *arena = loom_arena_public(error);
     void *memory =
-        arena != NULL ? loom_arena_allocate(arena, loom_belt_nbytes(LOOM_LANE_PLACES), 0, true, error) : NULL;
+        arena != NULL ? loom_arena_allocate(arena, loom_belt_nbytes(LOOM_LANE_PLACES, lane->log_nbytes), 0, true, error)
+                      : NULL;
     if (memory == NULL) return error->status;
-    lane->belt = loom_belt_init(memory, LOOM_LANE_PLACES, (uint32_t)lane->order.run->n_jobs);
-    parloom_status status = loom_letter_write_lane(lane->crew, lane->order.run, &lane->letter, error);
+    lane->belt = loom_belt_init(memory, LOOM_LANE_PLACES, lane->log_nbytes, (uint32_t)run->n_jobs);
+    parloom_status status = loom_letter_write_lane(lane->crew, run, &lane->letter, error);
     lane->belt->letter = (uint64_t)(uintptr_t)lane->letter;
     return status;
 }
@@ -292,6 +294,7 @@ static parloom_status put_on_board(struct loom_crew_lane *lane, parloom_error *e
     }
     /* relaxed: a hint */
     loom_store_relaxed(&crew->board->may_spin, (int)crew->n_jobs <= loom_topology_cpu_count(false));
+    loom_store_relaxed(&crew->board->growth_nbytes, lane->order.run->growth_nbytes); /* relaxed: ordered by the belt */
     loom_store_full(&crew->board->belts[lane->number], (uint64_t)(uintptr_t)lane->belt); /* full: the belt */
     return PARLOOM_OK;
 }

@@ -3,7 +3,9 @@
  * lane_crew.h - a lane whose workers are processes: parcels go over a belt (shm/belt.h), the crew settles deaths.
  *
  *   lane_crew.c    open, post, await; its limits; what the crew asks of all its lanes
- *   lane_belt.c    onto the belt and off it; room for results; what a death took
+ *   lane_belt.c    onto the belt and off it; room for results
+ *   lane_log.c     what tasks recorded
+ *   lane_loss.c    what a death took
  *   lane_close.c   nobody comes in, who is inside is told, then killed, before its memory goes
  *
  * Everything here is guarded by the crew's lock.
@@ -17,7 +19,11 @@
 #include "backends/loss.h"
 #include "shm/belt.h"
 
-enum { LOOM_LANE_PLACES = 128 };
+enum {
+    LOOM_LANE_PLACES = 128,
+    LOOM_LANE_LOG_BYTES =
+        8192 /* of each place, where anything is recorded: a task that fills it waits for the program */
+};
 
 struct loom_crew_lane {
     struct loom_lane lane;
@@ -28,6 +34,7 @@ struct loom_crew_lane {
     uint32_t number;
     struct loom_letter *letter;
     struct loom_belt_shared *belt;
+    uint32_t log_nbytes;
     struct loom_parcel *on_belt[LOOM_LANE_PLACES];
     uint32_t n_on_belt;
     uint64_t next_ticket;
@@ -43,6 +50,8 @@ struct loom_crew_lane {
 parloom_status loom_crew_lane_open(struct loom_crew *crew, const struct loom_lane_order *order,
                                    void (*closed)(void *state), void *closed_state, struct loom_lane **lane_out,
                                    parloom_error *error);
+/* Whether a worker ended by the clock that it sets for itself: what it ran of a lane was past its limit. */
+bool loom_crew_lanes_have_timed_out(const struct loom_crew *crew, uint32_t seat, const struct loom_death *death);
 /* A worker died: what it ran of any lane is lost, or run again. */
 void loom_crew_lanes_harvest(struct loom_crew *crew, uint32_t seat, const struct loom_death *death);
 void loom_crew_lanes_refuse(struct loom_crew *crew, const parloom_error *error);
@@ -67,6 +76,10 @@ bool loom_lane_has_news(const struct loom_crew_lane *lane); /* something that co
 bool loom_lane_recall(struct loom_crew_lane *lane, struct loom_parcel *parcel);
 /* The one on place k, whatever became of it; NULL: the place is free. */
 struct loom_parcel *loom_lane_take_off(struct loom_crew_lane *lane, uint32_t k);
+/* The parcel on place k has ended. */
+void loom_lane_end(struct loom_crew_lane *lane, struct loom_parcel *parcel);
+/* Takes what the worker of place k has logged; it may be dead. */
+void loom_lane_take_log(struct loom_crew_lane *lane, uint32_t k, uint32_t seat);
 void loom_lane_harvest(struct loom_crew_lane *lane, uint32_t seat, const struct loom_death *death);
 /* Frees letter and room of a parcel. */
 void loom_lane_let_go(struct loom_crew_lane *lane, struct loom_parcel *parcel);

@@ -3,6 +3,7 @@
 #include "backends/lane_local.h"
 
 #include "base/clock.h"
+#include "base/fpu.h"
 #include "base/memory.h"
 #include "base/status.h"
 #include "base/stop.h"
@@ -22,17 +23,26 @@ static parloom_status grow(struct loom_belt_work *work, uint64_t nbytes)
     return PARLOOM_OK;
 }
 
+static parloom_status record(struct loom_shift *shift, size_t task, uint32_t channel, const void *data, size_t nbytes)
+{
+    struct loom_lane_bench *bench = shift->tell_state; /* whose first member it is */
+    struct loom_record made = { .task = task, .channel = channel, .worker = bench->number, .is_last = true };
+    return loom_records_add(&bench->parcel->records, &made, data, nbytes) ? PARLOOM_OK : PARLOOM_ERR_MEMORY;
+}
+
 parloom_status loom_lane_bench_begin(struct loom_lane_bench *bench, const struct loom_run *run, int number,
                                      _Atomic uint64_t *stop_before, parloom_error *error)
 {
     struct loom_run one = *run;
     one.most_arguments = 1;
     bench->number = number;
+    bench->fp_control = run->fp_control;
     bench->parcel = NULL;
     memset(&bench->place, 0, sizeof bench->place);
     parloom_status status = loom_shift_begin(&bench->work.shift, &one, number, error);
     loom_belt_work_begin(&bench->work, stop_before);
     bench->work.grow = grow;
+    bench->work.shift.record = record;
     return status;
 }
 
@@ -49,9 +59,12 @@ void loom_lane_bench_run(struct loom_lane_bench *bench, struct loom_parcel *parc
     place->room = (uint64_t)(uintptr_t)parcel->room.address;
     place->room_nbytes = parcel->room.nbytes;
     loom_store_relaxed(&place->returned_nbytes, LOOM_BELT_NOTHING); /* relaxed: this thread reads it */
+    uint64_t fp_before = loom_fpu_read();
+    loom_fpu_write(parcel->has_fp_control ? parcel->fp_control : bench->fp_control);
     loom_shift_enter(&bench->work.shift);
     loom_belt_work_run(&bench->work, place);
     loom_shift_leave(&bench->work.shift);
+    loom_fpu_write(fp_before);
     loom_belt_work_read(parcel, place, bench->number, 0);
 }
 

@@ -13,6 +13,7 @@ struct loom_lane_bench {
     struct loom_belt_place_shared place;
     struct loom_parcel *parcel; /* that is run now */
     int number;
+    uint64_t fp_control; /* of the run */
 };
 
 /* MEMORY. */

@@ -68,11 +68,18 @@ static void leave(struct threads_lane *lane)
 
 /* ------------------------------------------------------------------ threads */
 
+/* Nothing is begun after the deadline, also while nobody waits. */
+static bool has_work(const struct threads_lane *lane)
+{
+    uint64_t deadline_ns = lane->order.run->deadline_ns;
+    return lane->waiting.first != NULL && (deadline_ns == LOOM_NEVER_NS || loom_clock_ns() < deadline_ns);
+}
+
 /* Under the lock; NULL: the lane is being closed. */
 static struct loom_parcel *next_parcel(struct threads_lane *lane)
 {
     lane->n_idle++;
-    while (lane->waiting.first == NULL && !lane->is_closing) pthread_cond_wait(&lane->has_work, &lane->lock);
+    while (!has_work(lane) && !lane->is_closing) pthread_cond_wait(&lane->has_work, &lane->lock);
     lane->n_idle--;
     return lane->is_closing ? NULL : loom_parcel_pop(&lane->waiting);
 }

@@ -24,6 +24,13 @@ struct loom_letter_work {
     uint64_t n_arguments;
 };
 
+/* One call of a stream, and what holds for it alone. */
+struct loom_letter_parcel {
+    struct loom_letter_work work;
+    uint64_t state; /* as in a letter */
+    uint64_t fp_control;
+};
+
 #define LOOM_LETTER_MAGIC UINT64_C(0x72657474656c6f6c)
 
 /* Written by the program before the slot's call number (release), read by workers after they joined (acquire). */
@@ -43,10 +50,11 @@ struct loom_letter {
     uint64_t fresh_worker_every;
     uint64_t block_size;
     uint64_t fp_control;
-    uint64_t channels;  /* address of a struct loom_channels; 0: none */
-    uint64_t state;     /* address of a struct loom_state_shared that is applied first; 0: none */
-    uint64_t scope;     /* address of a parloom_options, its strings behind it; 0: none */
-    uint64_t placement; /* address of a struct loom_placement; 0: workers are not bound */
+    uint64_t task_timeout_ns, deadline_ns; /* of a lane: its workers keep them by themselves */
+    uint64_t channels;                     /* address of a struct loom_channels; 0: none */
+    uint64_t state;                        /* address of a struct loom_state_shared that is applied first; 0: none */
+    uint64_t scope;                        /* address of a parloom_options, its strings behind it; 0: none */
+    uint64_t placement;                    /* address of a struct loom_placement; 0: workers are not bound */
     uint32_t is_list, is_range, is_static, is_auto, go_on, functions_inherited;
     uint64_t stop; /* address of the call's parloom_stop where workers can read it; 0: they cannot, or none */
     int32_t n_jobs, level, parallel_level, cores;

@@ -6,6 +6,7 @@
  * references are kept for the life of the crew, so a worker resolves each function once.
  */
 #include "backends/dispatch.h"
+#include "backends/lane.h"
 #include "backends/side_channel.h"
 #include "backends/state.h"
 
@@ -166,21 +167,33 @@ static parloom_status write_work(struct loom_crew *crew, bool by_value, struct p
     return PARLOOM_OK;
 }
 
-parloom_status loom_letter_write_work(struct loom_crew *crew, const struct loom_run *run, const struct loom_work *work,
-                                      void **block_out, parloom_error *error)
+parloom_status loom_letter_write_parcel(struct loom_crew *crew, const struct loom_run *run, struct loom_parcel *parcel,
+                                        parloom_error *error)
 {
+    const struct loom_work *work = &parcel->work;
     size_t arguments_nbytes = work->n_arguments * sizeof(struct loom_argument);
-    size_t nbytes = sizeof(struct loom_letter_work) + arguments_nbytes + count_arrays(work) * sizeof(parloom_array);
-    char *block = allocate(crew, nbytes, error);
-    if (block == NULL) return error != NULL ? error->status : PARLOOM_ERR_SPACE;
-    char *arguments = block + sizeof(struct loom_letter_work);
-    struct paper paper = { (void *)block, (void *)arguments, (void *)(arguments + arguments_nbytes) };
+    size_t nbytes = sizeof(struct loom_letter_parcel) + arguments_nbytes + count_arrays(work) * sizeof(parloom_array);
+    struct loom_letter_parcel *letter = allocate(crew, nbytes, error);
+    if (letter == NULL) return error != NULL ? error->status : PARLOOM_ERR_SPACE;
+    char *arguments = (char *)(letter + 1);
+    struct paper paper = { &letter->work, (void *)arguments, (void *)(arguments + arguments_nbytes) };
     parloom_status status = write_work(crew, run->modules_by_value, &paper, work, error);
+    letter->fp_control = parcel->has_fp_control ? parcel->fp_control : run->fp_control;
+    if (status == PARLOOM_OK) status = loom_state_hold(crew, parcel->state, &letter->state, error);
     if (status == PARLOOM_OK)
-        *block_out = block;
+        parcel->letter = letter;
     else
-        release(crew, block);
+        release(crew, letter);
     return status;
+}
+
+void loom_letter_free_parcel(struct loom_crew *crew, struct loom_parcel *parcel)
+{
+    struct loom_letter_parcel *letter = parcel->letter;
+    if (letter == NULL) return;
+    loom_state_drop(crew, letter->state);
+    release(crew, letter);
+    parcel->letter = NULL;
 }
 
 void loom_letter_free(struct loom_crew *crew, void *block)
@@ -286,13 +299,22 @@ parloom_status loom_letter_write_lane(struct loom_crew *crew, const struct loom_
                                       struct loom_letter **letter_out, parloom_error *error)
 {
     size_t placement_nbytes = loom_memory_round_up(loom_placement_nbytes(run->placement), 64);
-    struct loom_letter *letter = allocate(crew, sizeof *letter + placement_nbytes + scope_nbytes(run), error);
+    size_t channels_nbytes = run->channels != NULL ? sizeof *run->channels : 0;
+    size_t nbytes = sizeof *letter_out[0] + channels_nbytes + placement_nbytes + scope_nbytes(run);
+    struct loom_letter *letter = allocate(crew, nbytes, error);
     if (letter == NULL) return error != NULL ? error->status : PARLOOM_ERR_SPACE;
-    char *placement = (char *)(letter + 1), *scope = placement + placement_nbytes;
+    char *channels = (char *)(letter + 1), *placement = channels + channels_nbytes;
+    char *scope = placement + placement_nbytes;
     fill(letter, run);
     letter->is_list = true;
     letter->most_arguments = 1;
     letter->functions_inherited = crew->ops->inherits;
+    letter->task_timeout_ns = run->task_timeout_ns;
+    letter->deadline_ns = run->deadline_ns;
+    if (run->channels != NULL) {
+        memcpy(channels, run->channels, channels_nbytes);
+        letter->channels = (uint64_t)(uintptr_t)channels;
+    }
     if (run->scope != NULL) {
         write_scope(run->scope, scope);
         letter->scope = (uint64_t)(uintptr_t)scope;

@@ -12,6 +12,7 @@ struct loom_death {
     int pid;
     bool oom_killed;
     uint64_t peak_nbytes;
+    uint64_t ended_ns; /* 0: not known */
 };
 
 /* What it ran then. */

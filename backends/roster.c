@@ -255,7 +255,8 @@ static void bury(struct worker *worker, int wait_status, const struct rusage *us
                                        .pid = worker->pid,
                                        .wait_status = wait_status,
                                        .oom_killed = is_oom,
-                                       .peak_nbytes = (uint64_t)usage->ru_maxrss * 1024 };
+                                       .peak_nbytes = (uint64_t)usage->ru_maxrss * 1024,
+                                       .ended_ns = loom_clock_ns() };
     uint32_t crew = worker->crew;
     if (worker->fetch_fd >= 0) (void)close(worker->fetch_fd);
     *worker = workers[--worker_count];

@@ -50,7 +50,8 @@ struct loom_shift {
     parloom_status (*record)(struct loom_shift *shift, size_t task, uint32_t channel, const void *data, size_t nbytes);
 
     loom_shift_tell tell;
-    void *tell_state; /* also refuse's and record's */
+    void *tell_state;                                                      /* also of warn, refuse and record */
+    void (*warn)(struct loom_shift *shift, size_t task, const char *text); /* tells of what is no failure */
     /* The call cannot go on in this worker: the program is to know why, and nothing more is started. */
     void (*refuse)(struct loom_shift *shift, const parloom_error *error);
     /* Hands a result to whoever reads it (parloom_return); NULL: nobody does. */

@@ -57,11 +57,19 @@ struct loom_state_shared {
 
 /* ---- in the program (state_write.c) */
 
+struct loom_crew;
 struct loom_dispatch;
+/* Has a state in letter memory until it is dropped; its address, 0: none. FUNCTION, SPACE, MEMORY. */
+parloom_status loom_state_hold(struct loom_crew *crew, const struct loom_state *state, uint64_t *address_out,
+                               parloom_error *error);
+void loom_state_drop(struct loom_crew *crew, uint64_t address);
 /* Has the run's state in letter memory until the call ends; its address, 0: none. FUNCTION, SPACE, MEMORY. */
 parloom_status loom_state_write(struct loom_dispatch *dispatch, uint64_t *address_out, parloom_error *error);
 void loom_state_let_go(struct loom_dispatch *dispatch); /* when the call ends */
-/* A worker died in an apply function: that refuses the call. False: it was not there. */
+/* A worker died in an apply function. False: it was not there. */
+bool loom_state_is_to_blame(const struct loom_crew *crew, uint32_t seat, int wait_status, int pid,
+                            parloom_error *error);
+/* The same, and that refuses the call. */
 bool loom_state_blame(struct loom_dispatch *dispatch, uint32_t seat, int wait_status, int pid);
 
 /* ---- in a worker (state_apply.c) */
@@ -71,6 +79,9 @@ struct loom_seat_shared;
  * CALLBACK. */
 parloom_status loom_state_apply(uint64_t address, struct loom_seat_shared *seat, loom_segment_fetch fetch,
                                 void *fetch_state, parloom_error *error);
+/* Whether there is nothing to apply. */
+bool loom_state_holds(uint64_t address);
+bool loom_state_has_restore(uint64_t address); /* of any of its states */
 void loom_state_restore(uint64_t address);
 /* After the call: where a task has left the surroundings changed, the next call takes on the program's again. */
 void loom_state_check(void);

@@ -111,6 +111,11 @@ parloom_status loom_state_apply(uint64_t address, struct loom_seat_shared *seat,
     return PARLOOM_OK;
 }
 
+bool loom_state_holds(uint64_t address)
+{
+    return address == 0 || state_at(address)->number == had.number;
+}
+
 static void restore_item(const struct loom_state_item_shared *item)
 {
     parloom_body found = NULL;
@@ -122,6 +127,14 @@ static void restore_item(const struct loom_state_item_shared *item)
     if (loom_task_resolve(&item->restore, &found, NULL) != PARLOOM_OK) return;
     memcpy(&restore, &found, sizeof restore);
     restore(bytes_of(item), (size_t)item->nbytes);
+}
+
+bool loom_state_has_restore(uint64_t address)
+{
+    const struct loom_state_shared *state = state_at(address);
+    for (size_t k = 0; address != 0 && k < state->n_items; k++)
+        if (state->items[k].has_restore) return true;
+    return false;
 }
 
 /* The last one first, as scopes end. */

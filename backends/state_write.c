@@ -109,35 +109,45 @@ static parloom_status replace_block(struct loom_crew *crew, const struct loom_st
     return PARLOOM_OK;
 }
 
-parloom_status loom_state_write(struct loom_dispatch *dispatch, uint64_t *address_out, parloom_error *error)
+parloom_status loom_state_hold(struct loom_crew *crew, const struct loom_state *state, uint64_t *address_out,
+                               parloom_error *error)
 {
-    struct loom_crew *crew = dispatch->crew;
-    const struct loom_state *state = dispatch->run->state;
     *address_out = 0;
     if (state == NULL || crew->letters == NULL) return PARLOOM_OK; /* forked workers inherit */
-    if (dispatch->state == NULL) {
-        bool is_known = crew->state != NULL && crew->state->number == state->number;
-        parloom_status status = is_known ? PARLOOM_OK : replace_block(crew, state, error);
+    bool is_known = crew->state != NULL && crew->state->number == state->number;
+    parloom_status status = is_known ? PARLOOM_OK : replace_block(crew, state, error);
+    if (status != PARLOOM_OK) return status;
+    loom_arena_hold(crew->letters, crew->state);
+    *address_out = (uint64_t)(uintptr_t)crew->state;
+    return PARLOOM_OK;
+}
+
+void loom_state_drop(struct loom_crew *crew, uint64_t address)
+{
+    if (address != 0) loom_arena_drop(crew->letters, (void *)(uintptr_t)address);
+}
+
+parloom_status loom_state_write(struct loom_dispatch *dispatch, uint64_t *address_out, parloom_error *error)
+{
+    if (dispatch->state == 0) {
+        parloom_status status = loom_state_hold(dispatch->crew, dispatch->run->state, &dispatch->state, error);
         if (status != PARLOOM_OK) return status;
-        loom_arena_hold(crew->letters, crew->state);
-        dispatch->state = crew->state;
     }
-    *address_out = (uint64_t)(uintptr_t)dispatch->state;
+    *address_out = dispatch->state;
     return PARLOOM_OK;
 }
 
 void loom_state_let_go(struct loom_dispatch *dispatch)
 {
-    if (dispatch->state != NULL) loom_arena_drop(dispatch->crew->letters, dispatch->state);
-    dispatch->state = NULL;
+    loom_state_drop(dispatch->crew, dispatch->state);
+    dispatch->state = 0;
 }
 
 /* ---------------------------------------------------------------------- blame */
 
-bool loom_state_blame(struct loom_dispatch *dispatch, uint32_t seat, int wait_status, int pid)
+bool loom_state_is_to_blame(const struct loom_crew *crew, uint32_t seat, int wait_status, int pid, parloom_error *error)
 {
-    struct loom_seat_shared *shared = loom_board_seat(dispatch->crew->board, seat);
-    parloom_error error;
+    struct loom_seat_shared *shared = loom_board_seat(crew->board, seat);
     char how[64];
     if (loom_load_acquire(&shared->state) != LOOM_SEAT_APPLYING) return false; /* pairs with the worker's release */
     shared->message[sizeof shared->message - 1] = '\0';
@@ -145,15 +155,22 @@ bool loom_state_blame(struct loom_dispatch *dispatch, uint32_t seat, int wait_st
         loom_reporter_signal_name(WTERMSIG(wait_status), how, sizeof how);
     else
         (void)snprintf(how, sizeof how, "exit code %d", WEXITSTATUS(wait_status));
-    loom_status_fail(&error, PARLOOM_ERR_CALLBACK, 0,
+    loom_status_fail(error, PARLOOM_ERR_CALLBACK, 0,
                      "worker %u, pid %d, ended in the apply function of state \"%s\": %s", seat, pid, shared->message,
                      how);
-    error.worker = (int)seat;
-    error.pid = pid;
+    error->worker = (int)seat;
+    error->pid = pid;
     if (WIFSIGNALED(wait_status))
-        error.signal = WTERMSIG(wait_status);
+        error->signal = WTERMSIG(wait_status);
     else
-        error.code = WEXITSTATUS(wait_status);
+        error->code = WEXITSTATUS(wait_status);
+    return true;
+}
+
+bool loom_state_blame(struct loom_dispatch *dispatch, uint32_t seat, int wait_status, int pid)
+{
+    parloom_error error;
+    if (!loom_state_is_to_blame(dispatch->crew, seat, wait_status, pid, &error)) return false;
     loom_dispatch_refuse(dispatch, &error);
     return true;
 }

@@ -46,6 +46,7 @@ struct loom_worker_event {
     int32_t sys_errno;
     uint32_t oom_killed;  /* SIGKILL, and the kernel's count of OOM kills rose */
     uint64_t peak_nbytes; /* ru_maxrss of the dead */
+    uint64_t ended_ns;    /* when it was found dead */
 };
 
 /*

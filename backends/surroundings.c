@@ -40,13 +40,23 @@ static const char *locale_now(void)
     return locale != NULL ? locale : "C";
 }
 
+static bool has_environment(const struct loom_surroundings *surroundings)
+{
+    const char *at = surroundings->environment;
+    size_t k = 0;
+    for (char **variable = environ; variable != NULL && *variable != NULL; variable++, k++) {
+        if (k == surroundings->n_variables || strcmp(at, *variable) != 0) return false;
+        at += surroundings->steps[k];
+    }
+    return k == surroundings->n_variables;
+}
+
 bool loom_surroundings_hold(const struct loom_surroundings *surroundings)
 {
     struct loom_directory_identity here;
     (void)loom_directory_identify(&here);
     return loom_directory_is_same(&here, loom_directory_identity_of(surroundings->directory)) &&
-           loom_surroundings_have_environment(surroundings->environment, surroundings->environment_nbytes) &&
-           strcmp(surroundings->locale, locale_now()) == 0;
+           has_environment(surroundings) && strcmp(surroundings->locale, locale_now()) == 0;
 }
 
 /* ---------------------------------------------------------------------- read */
@@ -75,9 +85,23 @@ static uint32_t read_umask(void)
 static void destroy(struct loom_surroundings *surroundings)
 {
     free(surroundings->environment);
+    free(surroundings->steps);
     free(surroundings->locale);
     loom_directory_close(surroundings->directory);
     free(surroundings);
+}
+
+static bool measure(struct loom_surroundings *surroundings)
+{
+    const char *at = surroundings->environment, *end = at + surroundings->environment_nbytes;
+    size_t count = 0;
+    if (at == NULL) return false;
+    for (const char *text = at; text < end; text += strlen(text) + 1) count++;
+    surroundings->steps = loom_memory_zeroed(count + 1, sizeof *surroundings->steps);
+    if (surroundings->steps == NULL) return false;
+    for (; at < end; at += surroundings->steps[surroundings->n_variables++])
+        surroundings->steps[surroundings->n_variables] = strlen(at) + 1;
+    return true;
 }
 
 static parloom_status refuse_memory(parloom_error *error)
@@ -93,7 +117,7 @@ parloom_status loom_surroundings_read(struct loom_surroundings **surroundings_ou
     read->umask = read_umask();
     read->environment = loom_surroundings_copy_environment(&read->environment_nbytes);
     read->locale = loom_memory_text(locale_now());
-    if (read->environment != NULL && read->locale != NULL) read->directory = loom_directory_open(error);
+    if (measure(read) && read->locale != NULL) read->directory = loom_directory_open(error);
     if (read->directory == NULL) {
         destroy(read);
         return refuse_memory(error);

@@ -19,6 +19,8 @@ struct loom_surroundings {
     size_t holders;    /* snapshots; guarded by whoever makes them */
     char *environment; /* "NAME=value" each with its NUL */
     size_t environment_nbytes;
+    size_t *steps; /* from each variable to the next: it is compared in each call */
+    size_t n_variables;
     char *locale; /* of setlocale(LC_ALL) */
     struct loom_directory *directory;
     uint32_t umask;

@@ -13,7 +13,6 @@
 
 #include "backends/reporter.h"
 #include "backends/state.h"
-#include "backends/worker_belt.h"
 #include "base/futex.h"
 #include "base/log.h"
 #include "base/options.h"
@@ -82,7 +81,7 @@ void loom_worker_map_segments(struct loom_worker_self *worker)
 }
 
 /* What it had of the call is done, or somebody else's. */
-static __attribute__((noreturn)) void retire(struct loom_worker_self *worker)
+__attribute__((noreturn)) void loom_worker_retire(struct loom_worker_self *worker)
 {
     (void)fflush(stdout);
     loom_store_relaxed(&worker->seat->exited, 1); /* with 0, where wait is lost; relaxed: ordered by state */
@@ -105,7 +104,7 @@ static void serve(struct loom_worker_self *worker, uint32_t slot)
     loom_worker_run_call(worker);
     bool retires = loom_worker_is_worn(worker); /* before it leaves: the letter is the call's */
     if (loom_board_leave(worker->slot, worker->desk, call)) ring_program(worker);
-    if (retires) retire(worker);
+    if (retires) loom_worker_retire(worker);
     loom_state_check(); /* here nobody waits for it */
     sigset_t none;
     sigemptyset(&none);
@@ -114,7 +113,7 @@ static void serve(struct loom_worker_self *worker, uint32_t slot)
 }
 
 /* The oldest call that is open and that this worker has not been in; LOOM_BOARD_SLOTS: none. */
-static uint32_t oldest_call(const struct loom_worker_self *worker)
+uint32_t loom_worker_oldest_call(const struct loom_worker_self *worker)
 {
     uint32_t oldest = LOOM_BOARD_SLOTS;
     uint64_t lowest = UINT64_MAX;
@@ -128,55 +127,6 @@ static uint32_t oldest_call(const struct loom_worker_self *worker)
     }
     return oldest;
 }
-
-/* ------------------------------------------------------------------ belts */
-
-static parloom_status begin_at_belt(void *state, struct loom_belt_work *work, const struct loom_belt_shared *belt,
-                                    parloom_error *error)
-{
-    struct loom_worker_self *worker = state;
-    worker->letter = (const struct loom_letter *)(uintptr_t)belt->letter;
-    if (worker->letter->magic != LOOM_LETTER_MAGIC) _exit(LOOM_WORKER_BROKEN_BOARD);
-    parloom_status status = loom_worker_begin_shift(worker, &work->shift, error);
-    if (status == PARLOOM_OK) loom_worker_set_environment(worker);
-    return status;
-}
-
-static parloom_status find_at_belt(void *state, const struct loom_letter_work *letter, struct loom_work *work,
-                                   parloom_error *error)
-{
-    work->arguments = (const struct loom_argument *)(uintptr_t)letter->arguments;
-    work->n_arguments = (size_t)letter->n_arguments;
-    loom_worker_sync(state);
-    return loom_worker_resolve(state, letter->function, &work->body, error);
-}
-
-static void ring_belt(void *state, uint32_t belt)
-{
-    loom_worker_ring(state, LOOM_BOARD_SLOTS + belt);
-}
-
-/* Whoever waits for a call of this crew gives room too. */
-static void ring_all(void *state, uint32_t belt)
-{
-    const struct loom_worker_self *worker = state;
-    ring_belt(state, belt);
-    for (uint32_t k = 0; k < LOOM_BOARD_SLOTS; k++)
-        if (loom_load_full(&worker->board->slots[k].call) != 0) loom_worker_ring(worker, k); /* full: after the wish */
-}
-
-static void sync_at_belt(void *state)
-{
-    loom_worker_sync(state);
-}
-
-static bool has_call(void *state)
-{
-    return oldest_call(state) < LOOM_BOARD_SLOTS;
-}
-
-static const struct loom_worker_belt_ops belt_ops = { begin_at_belt, find_at_belt, sync_at_belt,
-                                                      has_call,      ring_belt,    ring_all };
 
 /* ------------------------------------------------------------------- start */
 
@@ -207,10 +157,10 @@ __attribute__((noreturn)) void loom_worker_serve(const struct loom_worker_post *
     loom_retire_begin(&worker->retire, worker->board, worker->seat);
     for (;;) {
         uint32_t seen = loom_load_full(&worker->board->bell); /* full: before the look at calls */
-        uint32_t slot = oldest_call(worker);
+        uint32_t slot = loom_worker_oldest_call(worker);
         if (slot < LOOM_BOARD_SLOTS) {
             serve(worker, slot);
-        } else if (loom_worker_belt_serve(worker->board, post->seat, &belt_ops, worker)) {
+        } else if (loom_worker_serve_belts(worker)) {
             loom_retire_if_grown(&worker->retire);
         } else {
             loom_worker_sync(worker); /* what was released is let go of, and not only at the next call */

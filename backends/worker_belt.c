@@ -32,12 +32,25 @@ static parloom_status grow(struct loom_belt_work *work, uint64_t nbytes)
     return status;
 }
 
+/* The program empties a log that is full. */
+static parloom_status write_log(struct loom_belt_work *work, const struct loom_belt_entry_shared *entry,
+                                const void *bytes)
+{
+    struct visit *visit = work->grow_state;
+    parloom_status status = PARLOOM_OK;
+    if (visit->belt->log_nbytes == 0) return PARLOOM_OK; /* nobody reads it */
+    while (status == PARLOOM_OK && !loom_belt_log_append(visit->belt, work->place, entry, bytes))
+        status = loom_belt_want(work->place, LOOM_BELT_LOG_FULL, ring_for_room, visit);
+    return status;
+}
+
 static bool begin(struct visit *visit, parloom_error *error)
 {
     if (visit->is_begun) return true;
-    if (visit->ops->begin(visit->state, &visit->work, visit->belt, error) != PARLOOM_OK) return false;
+    if (visit->ops->begin(visit->state, &visit->work, error) != PARLOOM_OK) return false;
     loom_belt_work_begin(&visit->work, &visit->belt->stop_before);
     visit->work.grow = grow;
+    visit->work.log = write_log;
     visit->work.grow_state = visit;
     visit->is_begun = true;
     loom_shift_enter(&visit->work.shift);
@@ -47,12 +60,15 @@ static bool begin(struct visit *visit, parloom_error *error)
 static void run(struct visit *visit, struct loom_belt_place_shared *place)
 {
     parloom_error error;
-    const struct loom_letter_work *letter = (const struct loom_letter_work *)(uintptr_t)place->work;
+    const struct loom_letter_parcel *letter = (const struct loom_letter_parcel *)(uintptr_t)place->work;
     visit->ops->sync(visit->state); /* the letter may be in a segment that is new */
-    if (begin(visit, &error) && visit->ops->find(visit->state, letter, &visit->work.work, &error) == PARLOOM_OK)
+    visit->work.place = place;
+    if (begin(visit, &error) && visit->ops->prepare(visit->state, letter, &visit->work, &error) == PARLOOM_OK) {
         loom_belt_work_run(&visit->work, place);
-    else
+        visit->ops->finish(visit->state, letter, &visit->work);
+    } else {
         loom_belt_work_refuse(place, &error);
+    }
     if (loom_belt_end(visit->belt, place)) visit->ops->ring(visit->state, visit->number);
 }
 
@@ -61,10 +77,12 @@ static bool work_at(struct visit *visit)
     bool has_worked = false;
     struct loom_belt_place_shared *place;
     if (!loom_belt_is_sound(visit->belt) || visit->seat >= visit->belt->seats) return false;
+    if (!loom_belt_has_more(visit->belt)) return false;
+    if (!visit->ops->enter(visit->state, visit->belt)) return true;
     while ((place = loom_belt_take(visit->belt, visit->seat)) != NULL) {
         has_worked = true;
         run(visit, place);
-        if (visit->ops->has_call(visit->state)) break;
+        if (visit->ops->leaves(visit->state)) break;
     }
     if (visit->is_begun) {
         loom_shift_leave(&visit->work.shift);
@@ -84,7 +102,8 @@ static bool serve_one(struct visit *visit, uint64_t address)
         visit->belt = (struct loom_belt_shared *)(uintptr_t)address;
         has_worked = work_at(visit);
     }
-    loom_store_full(mine, 0); /* nothing of the belt is touched any more */
+    loom_store_full(mine, 0);
+    if (has_worked) visit->ops->left(visit->state);
     return has_worked;
 }
 

@@ -9,13 +9,17 @@
 
 /* What the worker does for it. */
 struct loom_worker_belt_ops {
+    /* Comes to a belt that has work; false: it cannot do any, and leaves. */
+    bool (*enter)(void *state, const struct loom_belt_shared *belt);
     /* Begins a shift for the calls of this belt; the worker is set as its letter says. */
-    parloom_status (*begin)(void *state, struct loom_belt_work *work, const struct loom_belt_shared *belt,
-                            parloom_error *error);
-    parloom_status (*find)(void *state, const struct loom_letter_work *letter, struct loom_work *work,
-                           parloom_error *error);
-    void (*sync)(void *state);     /* maps what was allocated since */
-    bool (*has_call)(void *state); /* a loop is open: it goes first */
+    parloom_status (*begin)(void *state, struct loom_belt_work *work, parloom_error *error);
+    /* Around each call: what it runs and finds there; what it left there. */
+    parloom_status (*prepare)(void *state, const struct loom_letter_parcel *letter, struct loom_belt_work *work,
+                              parloom_error *error);
+    void (*finish)(void *state, const struct loom_letter_parcel *letter, struct loom_belt_work *work);
+    bool (*leaves)(void *state); /* between two calls: something else goes first, or it has run enough */
+    void (*left)(void *state);   /* nothing of the belt is touched any more; may not come back */
+    void (*sync)(void *state);   /* maps what was allocated since */
     void (*ring)(void *state, uint32_t belt);
     void (*ring_all)(void *state, uint32_t belt); /* whoever may give room */
 };

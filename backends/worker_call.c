@@ -51,6 +51,13 @@ static void tell(struct loom_shift *shift, size_t begin, size_t end, const parlo
     loom_worker_append(shift->tell_state, &entry, error != NULL ? error->message : NULL);
 }
 
+static void warn(struct loom_shift *shift, size_t task, const char *text)
+{
+    struct loom_log_entry entry = { .begin = task, .end = task + 1, .status = LOOM_GLOBALS_ENTRY };
+    entry.message_nbytes = (uint32_t)strlen(text) + 1;
+    loom_worker_append(shift->tell_state, &entry, text);
+}
+
 /* The whole call cannot be run here: the program refuses it. */
 static void tell_refusal(struct loom_worker_self *worker, const parloom_error *error)
 {
@@ -257,6 +264,7 @@ static parloom_status begin_call(struct loom_worker_self *worker, parloom_error 
     worker->shift.range_end = &worker->desk->range_end;
     worker->shift.stop_before = &worker->slot->stop_before;
     worker->shift.tell = tell;
+    worker->shift.warn = warn;
     worker->shift.refuse = refuse;
     worker->shift.record = loom_record_tell;
     worker->shift.tell_state = worker;

@@ -4,7 +4,7 @@
  *
  *   worker.c        start, the main loop, bells, segments
  *   worker_call.c   its part in a loop
- *   worker_belt.c   calls of streams
+ *   worker_belt.c, worker_parcel.c   calls of streams
  */
 #ifndef LOOM_BACKENDS_WORKER_SELF_H
 #define LOOM_BACKENDS_WORKER_SELF_H
@@ -46,6 +46,7 @@ struct loom_worker_self {
     struct loom_retire retire;        /* when this worker goes by itself */
     struct loom_shift shift;
     uint64_t tasks; /* that it has run in its life */
+    bool is_worn;   /* seen at a belt */
 };
 
 void loom_worker_ring(const struct loom_worker_self *worker, uint32_t bell);
@@ -69,5 +70,11 @@ void loom_worker_set_environment(struct loom_worker_self *worker);
 void loom_worker_run_call(struct loom_worker_self *worker);
 /* It has run as many tasks as a worker of this call may. */
 bool loom_worker_is_worn(const struct loom_worker_self *worker);
+/* Ends by itself: nothing is lost with it. */
+__attribute__((noreturn)) void loom_worker_retire(struct loom_worker_self *worker);
+/* The oldest call that is open and that this worker has not been in; LOOM_BOARD_SLOTS: none. */
+uint32_t loom_worker_oldest_call(const struct loom_worker_self *worker);
+/* Runs calls of streams until there are none, or a call is open. False: there was nothing to do. */
+bool loom_worker_serve_belts(struct loom_worker_self *worker);
 
 #endif

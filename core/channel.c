@@ -100,18 +100,14 @@ bool loom_channels_freeze(struct loom_channels *channels_out)
     return channels_out->n > 0;
 }
 
-static bool hand_on(const struct loom_channels *channels, const struct loom_record *record, const void *data,
-                    const struct loom_tally *tally)
+/* around: the task that gets it; NULL: the program. */
+static bool hand_on(const struct loom_channel *channel, const struct loom_record *record, const void *data,
+                    parloom_status status, struct loom_shift *around)
 {
-    struct loom_shift *around = loom_shift_current();
-    const struct loom_channel *channel = &channels->channels[record->channel];
-    if (around != NULL)
-        return around->record(around, loom_shift_task(around), record->channel, data, record->nbytes) == PARLOOM_OK;
-    parloom_recorded recorded = { .task = record->task,
-                                  .status = loom_tally_status(tally, record->task),
-                                  .worker = record->worker,
-                                  .data = data,
-                                  .nbytes = record->nbytes };
+    if (around != NULL) return parloom_record(&around->task, channel->name, data, record->nbytes) == PARLOOM_OK;
+    parloom_recorded recorded = {
+        .task = record->task, .status = status, .worker = record->worker, .data = data, .nbytes = record->nbytes
+    };
     channel->merge(&recorded, channel->state);
     return true;
 }
@@ -119,12 +115,30 @@ static bool hand_on(const struct loom_channels *channels, const struct loom_reco
 bool loom_channels_merge(const struct loom_channels *channels, struct loom_records *records,
                          const struct loom_tally *tally)
 {
+    struct loom_shift *around = loom_shift_current();
     struct loom_record record;
     void *data;
     bool is_whole = true;
     loom_records_sort(records);
     for (size_t at = 0; loom_records_next(records, &at, &record, &data);) {
-        is_whole &= hand_on(channels, &record, data, tally);
+        parloom_status status = loom_tally_status(tally, record.task);
+        is_whole &= hand_on(&channels->channels[record.channel], &record, data, status, around);
+        free(data);
+    }
+    return is_whole && !records->is_short_of_memory;
+}
+
+/* A stream of a task may be read on outside of it: then there is nobody to give it to. */
+bool loom_channels_merge_one(const struct loom_channels *channels, struct loom_records *records, parloom_status status,
+                             bool is_inner)
+{
+    struct loom_shift *around = is_inner ? loom_shift_current() : NULL;
+    struct loom_record record;
+    void *data;
+    bool is_whole = true;
+    if (is_inner && around == NULL) return true;
+    for (size_t at = 0; loom_records_next(records, &at, &record, &data);) {
+        is_whole &= hand_on(&channels->channels[record.channel], &record, data, status, around);
         free(data);
     }
     return is_whole && !records->is_short_of_memory;

@@ -15,6 +15,9 @@ bool loom_channels_freeze(struct loom_channels *channels_out);
 /* Hands the records to merge, in task order; in a task, on to that task. False: some were lost. */
 bool loom_channels_merge(const struct loom_channels *channels, struct loom_records *records,
                          const struct loom_tally *tally);
+/* The same of one task of a stream, which ended so. is_inner: the stream was opened in a task. */
+bool loom_channels_merge_one(const struct loom_channels *channels, struct loom_records *records, parloom_status status,
+                             bool is_inner);
 
 #ifdef __cplusplus
 }

@@ -198,16 +198,21 @@ void loom_progress_tell(struct loom_progress *progress, uint64_t now, size_t end
     if (progress->callback != NULL) call_back(progress, counts);
 }
 
-void loom_progress_end(struct loom_progress *progress, const struct loom_report_facts *call)
+void loom_progress_finish(struct loom_progress *progress, const parloom_report *report)
 {
     struct loom_progress_facts *facts = &progress->facts;
-    parloom_report report;
-    loom_report_make(&report, call);
     facts->phase = LOOM_PROGRESS_END;
-    facts->done = report.tasks - report.cancelled;
-    facts->failed = report.failed + report.crashed + report.exited + report.timed_out;
-    facts->elapsed_ns = (uint64_t)(1e9 * report.seconds);
+    facts->done = report->tasks - report->cancelled;
+    facts->failed = report->failed + report->crashed + report->exited + report->timed_out;
+    facts->elapsed_ns = (uint64_t)(1e9 * report->seconds);
     facts->rate = mean_rate(facts);
     if (progress->form != LOOM_PROGRESS_HIDDEN) show_end(progress);
-    if (progress->callback != NULL) progress->callback(&report, progress->state);
+    if (progress->callback != NULL) progress->callback(report, progress->state);
+}
+
+void loom_progress_end(struct loom_progress *progress, const struct loom_report_facts *call)
+{
+    parloom_report report;
+    loom_report_make(&report, call);
+    loom_progress_finish(progress, &report);
 }

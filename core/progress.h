@@ -43,6 +43,8 @@ void loom_progress_tell(struct loom_progress *progress, uint64_t now, size_t end
                         const struct loom_tally_counts *counts);
 /* After every begin, once. */
 void loom_progress_end(struct loom_progress *progress, const struct loom_report_facts *call);
+/* The same for who has made the report. */
+void loom_progress_finish(struct loom_progress *progress, const parloom_report *report);
 
 #ifdef __cplusplus
 }

@@ -20,7 +20,7 @@ void loom_stream_account_open(struct loom_stream_account *account, const parloom
     account->so_far.backend = backend;
     account->so_far.n_jobs = n_jobs;
     account->started_ns = loom_clock_ns();
-    account->next_told_ns = account->started_ns + TELL_NS;
+    account->next_told_ns = LOOM_NEVER_NS;
     account->cpu_before = loom_process_cpu_seconds();
     for (size_t k = 0; options->errors != NULL && k < options->n_errors; k++) loom_status_clear(&options->errors[k]);
 }
@@ -86,24 +86,60 @@ static void set_seconds(struct loom_stream_account *account)
     account->so_far.cpu_seconds = loom_process_cpu_seconds() - account->cpu_before;
 }
 
+void loom_stream_account_show(struct loom_stream_account *account)
+{
+    const parloom_options *options = account->options;
+    account->is_told = options->progress != NULL || loom_progress_is_shown(options);
+    if (!account->is_told) return;
+    account->next_told_ns = account->started_ns + TELL_NS;
+    loom_progress_begin(&account->progress, options, account->so_far.backend, account->so_far.n_jobs,
+                        LOOM_PROGRESS_UNKNOWN, account->started_ns);
+    account->progress.callback = NULL; /* a stream's report has more to say */
+}
+
+bool loom_stream_account_is_due(const struct loom_stream_account *account)
+{
+    return account->is_told && loom_clock_ns() >= account->next_told_ns;
+}
+
+static size_t count_ended(const parloom_report *so_far)
+{
+    return so_far->ok + so_far->failed + so_far->crashed + so_far->exited + so_far->timed_out + so_far->cancelled;
+}
+
 void loom_stream_account_tell(struct loom_stream_account *account)
 {
-    if (account->options->progress == NULL || loom_clock_ns() < account->next_told_ns) return;
+    const parloom_report *so_far = &account->so_far;
+    struct loom_tally_counts counts = { 0 };
+    uint64_t now = loom_clock_ns();
     set_seconds(account);
-    account->options->progress(&account->so_far, account->options->progress_state);
-    account->next_told_ns = loom_clock_ns() + TELL_NS;
+    counts.failed = so_far->failed;
+    counts.crashed = so_far->crashed;
+    counts.exited = so_far->exited;
+    counts.timed_out = so_far->timed_out;
+    if (loom_progress_is_wanted(&account->progress))
+        loom_progress_tell(&account->progress, now, count_ended(so_far), &counts);
+    if (account->options->progress != NULL) account->options->progress(so_far, account->options->progress_state);
+    account->next_told_ns = now + TELL_NS;
+}
+
+/* Of how many, is known now. */
+static void show_end(struct loom_stream_account *account)
+{
+    account->progress.facts.n = account->so_far.tasks;
+    if (loom_progress_is_wanted(&account->progress)) loom_progress_finish(&account->progress, &account->so_far);
+    if (account->options->progress != NULL)
+        account->options->progress(&account->so_far, account->options->progress_state);
 }
 
 void loom_stream_account_close(struct loom_stream_account *account, const struct loom_tally *tally)
 {
     parloom_report *so_far = &account->so_far;
-    size_t noted =
-        so_far->ok + so_far->failed + so_far->crashed + so_far->exited + so_far->timed_out + so_far->cancelled;
-    so_far->cancelled += so_far->tasks - noted;
+    so_far->cancelled += so_far->tasks - count_ended(so_far);
     so_far->retried = tally->retried;
     so_far->workers_started = tally->workers_started;
     so_far->workers_lost = tally->workers_lost;
     set_seconds(account);
     if (account->options->report != NULL) loom_report_copy(account->options->report, so_far);
-    if (account->options->progress != NULL) account->options->progress(so_far, account->options->progress_state);
+    if (account->is_told) show_end(account);
 }

@@ -8,7 +8,7 @@
 #ifndef LOOM_CORE_STREAM_ACCOUNT_H
 #define LOOM_CORE_STREAM_ACCOUNT_H
 
-#include "backends/tally.h"
+#include "core/progress.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -20,6 +20,8 @@ struct loom_stream_account {
     size_t n_errors; /* filled in options->errors */
     uint64_t started_ns, next_told_ns;
     double cpu_before;
+    struct loom_progress progress; /* what verbose shows; the callback is told here */
+    bool is_told;                  /* anybody */
 };
 
 void loom_stream_account_open(struct loom_stream_account *account, const parloom_options *options, const char *backend,
@@ -29,8 +31,10 @@ parloom_status loom_stream_account_take(struct loom_stream_account *account, siz
 /* error: of the task, where it did not end OK. */
 void loom_stream_account_note(struct loom_stream_account *account, size_t index, parloom_status status,
                               const parloom_error *error);
-/* Tells progress, if it is wanted and time. */
-void loom_stream_account_tell(struct loom_stream_account *account);
+/* The stream is open: from now on progress is told, and next_told_ns says when next. */
+void loom_stream_account_show(struct loom_stream_account *account);
+bool loom_stream_account_is_due(const struct loom_stream_account *account);
+void loom_stream_account_tell(struct loom_stream_account *account); /* it is due */
 /* Those that were taken and not noted are cancelled. Fills everything; tally: what the backend counted. */
 void loom_stream_account_close(struct loom_stream_account *account, const struct loom_tally *tally);
 

@@ -11,17 +11,18 @@
 #include "base/clock.h"
 #include "base/futex.h"
 
-size_t loom_belt_nbytes(uint32_t n_places)
+size_t loom_belt_nbytes(uint32_t n_places, uint32_t log_nbytes)
 {
-    return sizeof(struct loom_belt_shared) + n_places * sizeof(struct loom_belt_place_shared);
+    return sizeof(struct loom_belt_shared) + n_places * (sizeof(struct loom_belt_place_shared) + log_nbytes);
 }
 
-struct loom_belt_shared *loom_belt_init(void *memory, uint32_t n_places, uint32_t seats)
+struct loom_belt_shared *loom_belt_init(void *memory, uint32_t n_places, uint32_t log_nbytes, uint32_t seats)
 {
     struct loom_belt_shared *belt = memory;
     belt->magic = LOOM_BELT_MAGIC;
-    belt->layout_version = 1;
+    belt->layout_version = 2;
     belt->n_places = n_places;
+    belt->log_nbytes = log_nbytes;
     belt->seats = seats;
     loom_store_relaxed(&belt->stop_before, UINT64_MAX >> 2); /* relaxed: nobody knows of it yet */
     return belt;
@@ -29,7 +30,7 @@ struct loom_belt_shared *loom_belt_init(void *memory, uint32_t n_places, uint32_
 
 bool loom_belt_is_sound(const struct loom_belt_shared *belt)
 {
-    return belt->magic == LOOM_BELT_MAGIC && belt->layout_version == 1 && belt->n_places > 0 &&
+    return belt->magic == LOOM_BELT_MAGIC && belt->layout_version == 2 && belt->n_places > 0 &&
            (belt->n_places & (belt->n_places - 1)) == 0;
 }
 

@@ -3,7 +3,9 @@
  * record.h - what tasks bring back beside their results: side channels.
  *
  * A task records bytes to a channel, and the program is given them in task order when the call has ended, on every
- * backend alike: warnings, counters, what a failed task had found until then.
+ * backend alike: warnings, counters, what a failed task had found until then. From a stream the program is given those
+ * of a task when it takes the result of that task, in parloom_stream_next; a channel is one of a stream if it was
+ * registered when the stream was opened.
  */
 #ifndef PARLOOM_RECORD_H
 #define PARLOOM_RECORD_H

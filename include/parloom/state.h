@@ -7,7 +7,7 @@
  * call (the environment is read as getenv reads it: no other thread changes it meanwhile). The umask follows with them
  * when one of them changed. Any other state follows once it is registered here: it is
  * captured in the program at each call, and applied in a worker before its next task where the bytes are others than
- * the worker has applied last.
+ * the worker has applied last. Of a stream each call that its source gives is a call.
  *
  *     static int level; // set by the program, read by tasks
  *

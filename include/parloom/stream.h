@@ -6,6 +6,12 @@
  * never asked for more than pre_dispatch calls beyond what the consumer has taken, so a slow consumer, or a source
  * without an end, fills no memory.
  *
+ * Each call of a stream is a call of its own. In its worker process it finds registered state (state.h), environment,
+ * working directory, locale and floating-point environment as the program had them when the source gave it: the source
+ * may set them for each of its calls, and what a task leaves changed of the surroundings the next one does not find.
+ * Scopes and side channels (record.h) are those that the stream was opened with: a scope is mostly left before the last
+ * call is asked for. What a task recorded is merged when its result is taken.
+ *
  *     parloom_stream_open(&stream, next_call, &source, true, PARLOOM_OPTIONS(.n_jobs = -1), &error);
  *     while (parloom_stream_next(stream, &result, &done, &error) == PARLOOM_OK && !done) use(&result);
  *     parloom_stream_close(stream);
@@ -41,12 +47,12 @@ typedef int (*parloom_source)(void *state, parloom_call *call_out);
 
 /* One result. */
 typedef struct parloom_result {
-    size_t index; /* position in the source */
-    parloom_status status;
-    parloom_error error; /* of this task; filled only when status is not PARLOOM_OK */
-    const void *data;    /* what the body gave to parloom_return; NULL: nothing */
-    size_t nbytes;       /* of data, which is valid until the next parloom_stream_next or _close */
-    double seconds;      /* the task ran; 0 where its worker died */
+    size_t index;          /* position in the source */
+    parloom_status status; /* CALLBACK: a state could not be applied in its worker (state.h), and it was not run */
+    parloom_error error;   /* of this task; filled only when status is not PARLOOM_OK */
+    const void *data;      /* what the body gave to parloom_return; NULL: nothing */
+    size_t nbytes;         /* of data, which is valid until the next parloom_stream_next or _close */
+    double seconds;        /* the task ran; 0 where its worker died */
     uint64_t reserved[4];
 } parloom_result;
 
@@ -86,10 +92,10 @@ int parloom_return(const parloom_task *task, const void *data, size_t nbytes);
  *            or, unset, how long tasks take). With batch_size the source is asked for that many at a time. on_error
  *            STOP: the stream ends with the first result that is a failure; GO_ON: it goes on. Of statuses, errors and
  *            report the pointers are copied: what they point to is borrowed until the stream is closed, statuses and
- *            errors being filled then, too. task_timeout is looked at while the program waits in parloom_stream_next.
- *            schedule, fresh_worker_every and check_globals do not apply. What loops carry into worker processes call
- *            by call does not follow a stream's calls: they find registered state, environment, working directory and
- *            locale as the worker has them, and what they give to parloom_record is not collected. NULL: all unset
+ *            errors being filled then, too. Worker processes keep task_timeout and timeout by themselves, also while
+ *            nobody waits; the program learns of it when it waits next. On threads nothing is begun after timeout.
+ *            progress is told, and verbose shown, while the program is in parloom_stream_next, and at the closing.
+ *            schedule does not apply. NULL: all unset
  * error      NULL is fine
  *
  * Returns: PARLOOM_OK, or
@@ -108,7 +114,9 @@ parloom_status parloom_stream_open(parloom_stream **stream_out, parloom_source s
                                    const parloom_options *options, parloom_error *error);
 
 /*
- * Waits for the next result, having asked the source for as many calls as the consumer has made room for.
+ * Waits for the next result, having asked the source for as many calls as the consumer has made room for. What its task
+ * recorded (record.h) is merged in this thread before the result is given, also of a task that failed; merge must not
+ * use the stream. In an ordered stream that is task order.
  *
  * stream     not closed
  * result_out set when done_out is false
@@ -119,10 +127,12 @@ parloom_status parloom_stream_open(parloom_stream **stream_out, parloom_source s
  * Errors:
  *   PARLOOM_ERR_TIMEOUT    it ran past its timeout
  *   PARLOOM_ERR_CANCELLED  its stop was requested, or the shared workers were shut down
- *   PARLOOM_ERR_CALLBACK   the source, or worker_init, failed; error->code is what it returned
+ *   PARLOOM_ERR_CALLBACK   the source, worker_init or the capture function of a state failed; error->code is what it
+ *                          returned
  *   PARLOOM_ERR_INVALID    a call of the source makes no sense
  *   PARLOOM_ERR_FUNCTION   a call's function cannot be reached from a worker
- *   PARLOOM_ERR_SPACE, PARLOOM_ERR_MEMORY, PARLOOM_ERR_LIMIT, PARLOOM_ERR_IO  no room for a call's arguments
+ *   PARLOOM_ERR_SPACE, PARLOOM_ERR_MEMORY, PARLOOM_ERR_LIMIT, PARLOOM_ERR_IO  no room for a call's arguments, or for
+ *                          what it recorded
  *   PARLOOM_ERR_POOL       workers cannot be kept alive
  * Threads: one at a time.
  * Blocks:  until a result is there. On the backend sequential it runs the task itself.
@@ -135,7 +145,7 @@ parloom_status parloom_stream_next(parloom_stream *stream, parloom_result *resul
 /*
  * Ends a stream, and cancels what is left of it and of nothing else: tasks that have not begun are not run, those that
  * run see parloom_cancelled. In worker processes one that goes on is killed 10 ms later; a thread cannot be ended: it
- * goes on by itself, with what its task needs.
+ * goes on by itself, with what its task needs. Results that were not taken are dropped, with what their tasks recorded.
  *
  * stream     takes; NULL: nothing
  *

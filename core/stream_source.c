@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * stream_source.c - the source of a stream is asked, its calls are made ready and posted (see stream.h).
+ *
+ * Path of a call    given by the source in the consumer's thread; arguments copied; state, floating point and what
+ *                   surrounds the program captured; posted.
+ */
+#include "core/stream.h"
+
+#include "backends/shift.h"
+#include "base/fpu.h"
+#include "base/memory.h"
+#include "base/status.h"
+#include "core/state.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { BATCH_MOST = 64 };
+#define BATCH_SHORT_S 50e-6  /* batches grow while their tasks take less on average, */
+#define BATCH_LONG_S  200e-6 /* and shrink when they take more */
+
+void loom_stream_free_item(struct loom_stream_item *item)
+{
+    loom_records_release(&item->parcel.records);
+    loom_arguments_release(&item->arguments);
+    free(item);
+}
+
+void loom_stream_put_item(parloom_stream *stream, struct loom_stream_item *item)
+{
+    loom_records_release(&item->parcel.records);
+    loom_arguments_release(&item->arguments);
+    loom_parcel_push(&stream->spare, &item->parcel);
+}
+
+/* Zeroed. */
+static struct loom_stream_item *get_item(parloom_stream *stream)
+{
+    struct loom_stream_item *item = (struct loom_stream_item *)loom_parcel_pop(&stream->spare);
+    if (item == NULL) return loom_memory_zeroed(1, sizeof *item);
+    memset(item, 0, sizeof *item);
+    return item;
+}
+
+void loom_stream_drop(struct loom_parcel *parcel, void *state)
+{
+    parloom_stream *stream = state;
+    pthread_mutex_lock(&stream->lock);
+    /* Killed by the closing: cancelled, unless there was a limit to be past. */
+    bool has_limit = stream->run.task_timeout_ns > 0 || stream->failure == PARLOOM_ERR_TIMEOUT;
+    if (parcel->status == PARLOOM_ERR_TIMEOUT && !has_limit) parcel->status = PARLOOM_ERR_CANCELLED;
+    if (!stream->is_closed) loom_stream_account_note(&stream->account, parcel->index, parcel->status, &parcel->error);
+    pthread_mutex_unlock(&stream->lock);
+    loom_stream_free_item((struct loom_stream_item *)parcel);
+}
+
+static void end_source(parloom_stream *stream, parloom_status status, const parloom_error *error)
+{
+    stream->is_drained = true;
+    if (stream->failure != PARLOOM_OK) return;
+    stream->failure = status;
+    stream->failure_error = *error;
+}
+
+static parloom_status check_outputs(const struct loom_arguments *arguments, parloom_error *error)
+{
+    if (!loom_arguments_are_staged_outputs(arguments)) return PARLOOM_OK;
+    return loom_status_fail(error, PARLOOM_ERR_INVALID, 0,
+                            "out and inout arguments of a stream are shared memory: nobody could say when they are to "
+                            "be copied back; use parloom_alloc, or hand the result out with parloom_return");
+}
+
+static parloom_status stage(parloom_stream *stream, struct loom_stream_item *item, const parloom_call *call,
+                            parloom_error *error)
+{
+    struct loom_request request = { .n = 1, .is_list = true, .calls = call };
+    parloom_status status = loom_arguments_check(&request, error);
+    if (status != PARLOOM_OK) return status;
+    /* On threads too: the source may use its memory again for the next call. */
+    status = loom_arguments_stage(&item->arguments, &request, &stream->plan.options, LOOM_MEMORY_SEPARATE, 0, error);
+    if (status != PARLOOM_OK) return status;
+    item->arguments.request = NULL; /* gone after this call */
+    item->parcel.work = item->arguments.works[0];
+    item->parcel.index = stream->asked;
+    item->parcel.has_fp_control = true;
+    item->parcel.fp_control = loom_fpu_read();
+    status = check_outputs(&item->arguments, error);
+    return status == PARLOOM_OK ? loom_stream_account_take(&stream->account, stream->asked, error) : status;
+}
+
+/* What its worker takes on is what the program has now: the source may just have set it. Where tasks see the program's
+ * own there is nothing to carry. */
+static parloom_status post_with_state(parloom_stream *stream, struct loom_stream_item *item, parloom_error *error)
+{
+    struct loom_state *state = NULL;
+    parloom_status status = PARLOOM_OK;
+    if (stream->plan.backend->memory == LOOM_MEMORY_SEPARATE) status = loom_state_capture(&state, error);
+    if (status != PARLOOM_OK) return status;
+    item->parcel.state = state;
+    status = stream->lane->ops->post(stream->lane, &item->parcel, error);
+    item->parcel.state = NULL;
+    loom_state_release(state);
+    return status;
+}
+
+static parloom_status post(parloom_stream *stream, const parloom_call *call, parloom_error *error)
+{
+    struct loom_stream_item *item = get_item(stream);
+    if (item == NULL) return loom_status_fail(error, PARLOOM_ERR_MEMORY, 0, "no memory for a call of a stream");
+    parloom_status status = stage(stream, item, call, error);
+    if (status != PARLOOM_OK) {
+        loom_stream_free_item(item);
+        return status;
+    }
+    stream->asked++;
+    status = post_with_state(stream, item, error);
+    if (status == PARLOOM_OK)
+        stream->outstanding++;
+    else
+        loom_stream_free_item(item); /* it was taken, and counts as cancelled */
+    return status;
+}
+
+/* ------------------------------------------------------------------- source */
+
+static void ask(parloom_stream *stream)
+{
+    parloom_error error;
+    parloom_call call = { NULL, NULL, 0 };
+    int answer = stream->source(stream->state, &call);
+    if (answer == 0) {
+        stream->is_drained = true;
+    } else if (answer < 0) {
+        loom_status_fail(&error, PARLOOM_ERR_CALLBACK, 0,
+                         "the source of the stream returned %d when asked for call %zu", answer, stream->asked);
+        error.code = answer;
+        end_source(stream, PARLOOM_ERR_CALLBACK, &error);
+    } else {
+        parloom_status status = post(stream, &call, &error);
+        if (status != PARLOOM_OK) end_source(stream, status, &error);
+    }
+}
+
+void loom_stream_feed(parloom_stream *stream)
+{
+    size_t ahead = stream->asked - stream->handed_out, batch = stream->batch;
+    if (batch > stream->limit) batch = stream->limit;
+    if (ahead > stream->limit || stream->limit - ahead < batch) return;
+    while (!stream->is_drained && stream->asked - stream->handed_out < stream->limit) ask(stream);
+}
+
+/* Unset batches follow how long tasks take: where that is next to nothing, more of them bridge the consumer's naps. */
+void loom_stream_learn(parloom_stream *stream, double seconds)
+{
+    stream->mean_seconds = 0.8 * stream->mean_seconds + 0.2 * seconds;
+    if (!stream->is_auto || ++stream->since_change < stream->limit) return;
+    size_t n_batches = stream->limit / stream->batch;
+    if (stream->mean_seconds < BATCH_SHORT_S && stream->batch < BATCH_MOST)
+        stream->batch *= 2;
+    else if (stream->mean_seconds > BATCH_LONG_S && stream->batch > 1)
+        stream->batch /= 2;
+    stream->limit = n_batches * stream->batch;
+    stream->since_change = 0;
+}
