@@ -172,10 +172,8 @@ static void describe_end(const struct loom_worker_event *event, char *text, size
     }
 }
 
-/* The worker ended before its first task: in worker_init, which said no or never returned, or it cannot work at all.
- * One that we killed, or that went with its supervisor, says nothing of worker_init. True: settled as that. */
-static bool is_start_failure(struct loom_crew *crew, const struct loom_worker_event *event,
-                             const struct loom_death *death)
+/* The worker ended before its first task: worker_init said no, or it cannot work at all. True: settled as that. */
+static bool is_start_failure(struct loom_crew *crew, const struct loom_worker_event *event)
 {
     parloom_error error;
     struct loom_seat_shared *shared = loom_board_seat(crew->board, event->seat);
@@ -191,8 +189,6 @@ static bool is_start_failure(struct loom_crew *crew, const struct loom_worker_ev
     } else if (state == LOOM_SEAT_UNFIT) {
         loom_status_fail(&error, code < 0 ? (parloom_status)code : PARLOOM_ERR_INTERNAL, 0, "worker %u: %s",
                          event->seat, shared->message);
-    } else if (state == LOOM_SEAT_INITIALISING && death->status != PARLOOM_ERR_TIMEOUT && !crew->is_gone) {
-        loom_loss_describe_init(crew, event->seat, death, &error);
     } else {
         return false;
     }
@@ -257,15 +253,26 @@ static void refill(struct loom_crew *crew, uint32_t seat, bool has_retired)
     }
 }
 
+/* One that ended in worker_init may have done so by chance: another is tried until it is a storm. */
+static void describe_storm(const struct loom_crew *crew, const struct loom_worker_event *event,
+                           const struct loom_death *death, parloom_error *error)
+{
+    uint32_t state = loom_load_acquire(&loom_board_seat(crew->board, event->seat)->state); /* pairs with its release */
+    if (state == LOOM_SEAT_INITIALISING && !crew->is_gone)
+        loom_loss_describe_init(crew, event->seat, death, error);
+    else
+        loom_status_fail(error, PARLOOM_ERR_POOL, 0,
+                         "%u workers ended in a row without finishing a task, the last one: %s; look at what the task "
+                         "or worker_init does first, with n_jobs = 1 to debug it in the caller",
+                         crew->deaths_in_a_row, crew->last_death);
+}
+
 /* After the harvest, which knows what the dead had finished. */
-static void refuse_storm(struct loom_crew *crew)
+static void refuse_storm(struct loom_crew *crew, const struct loom_worker_event *event, const struct loom_death *death)
 {
     parloom_error error;
     if (!is_storm(crew)) return;
-    loom_status_fail(&error, PARLOOM_ERR_POOL, 0,
-                     "%u workers ended in a row without finishing a task, the last one: %s; look at what the task "
-                     "or worker_init does first, with n_jobs = 1 to debug it in the caller",
-                     crew->deaths_in_a_row, crew->last_death);
+    describe_storm(crew, event, death, &error);
     refuse_all(crew, &error);
 }
 
@@ -279,9 +286,9 @@ static void settle_death(struct loom_crew *crew, const struct loom_worker_event 
     if (is_retired) death.status = PARLOOM_OK;
     bool is_by_clock = loom_crew_lanes_have_timed_out(crew, event->seat, &death);
     if (is_by_clock) death.status = PARLOOM_ERR_TIMEOUT;
-    bool is_strange = !is_retired && !is_start_failure(crew, event, &death) && !seat->is_killed && !is_by_clock;
+    bool is_strange = !is_retired && !is_start_failure(crew, event) && !seat->is_killed && !is_by_clock;
     harvest_everywhere(crew, event->seat, &death);
-    if (is_strange) refuse_storm(crew);
+    if (is_strange) refuse_storm(crew, event, &death);
     refill(crew, event->seat, is_retired);
 }
 

@@ -108,9 +108,11 @@ void loom_loss_describe_init(const struct loom_crew *crew, uint32_t seat, const 
         describe_signal(crew, seat, death, how, sizeof how);
     else
         (void)snprintf(how, sizeof how, "it ended its process with exit code %d", code);
-    loom_status_fail(error, PARLOOM_ERR_CALLBACK, 0,
-                     "worker %u, pid %d, ended in worker_init: %s; in a new process globals have their initial values",
-                     seat, death->pid, how);
+    loom_status_fail(
+        error, PARLOOM_ERR_CALLBACK, 0,
+        "%u workers ended in a row without finishing a task, the last one (worker %u, pid %d) in worker_init: %s; in a "
+        "new process globals have their initial values",
+        crew->deaths_in_a_row, seat, death->pid, how);
     error->code = code;
     if (is_crash) set_signal(crew, seat, death, error);
     error->worker = (int)seat;

@@ -28,7 +28,7 @@ struct loom_loss {
 
 /* Fills error: status, message, code, signal, address, worker, pid, peak. */
 void loom_loss_describe(const struct loom_loss *loss, parloom_error *error);
-/* The same for a worker that ended in worker_init: CALLBACK. */
+/* The same for the last one of a storm, which ended in worker_init: CALLBACK. */
 void loom_loss_describe_init(const struct loom_crew *crew, uint32_t seat, const struct loom_death *death,
                              parloom_error *error);
 

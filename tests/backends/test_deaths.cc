@@ -245,7 +245,7 @@ TEST_F(Deaths, InAStormEndTheCallAndNotTheNext)
     for (const char *backend : { "processes", "fork" }) {
         options.backend = backend;
         options.worker_init = always_dies;
-        EXPECT_EQ(call(1000, tiny), PARLOOM_ERR_POOL) << backend << ": " << error.message;
+        EXPECT_EQ(call(1000, tiny), PARLOOM_ERR_CALLBACK) << backend << ": " << error.message;
         EXPECT_NE(std::strstr(error.message, "SIGKILL"), nullptr) << error.message;
         EXPECT_EQ(count(PARLOOM_ERR_CANCELLED, 1000), 1000u);
         options.worker_init = nullptr;

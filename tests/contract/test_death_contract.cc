@@ -370,8 +370,7 @@ class DeathInWorkerInit : public Placed
         EXPECT_GT(error.pid, 0);
         EXPECT_SAYS("worker_init");
         EXPECT_SAYS((how.signal_number == SIGKILL ? "SIGKILL" : how.signal_number == SIGTERM ? "SIGTERM" : "code 3"));
-        EXPECT_GE(*how.count, 1);
-        EXPECT_LE(*how.count, GetParam().n_jobs) << "it is not tried again";
+        EXPECT_GT(*how.count, GetParam().n_jobs) << "it may have been by chance";
         *how.count = 0;
     }
     Shared<int> count;

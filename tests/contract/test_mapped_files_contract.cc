@@ -24,6 +24,18 @@ int call_within(const parloom_task *task, void *const *args)
     return look_at(array_of(args[0])).hash == seen[0].hash ? 0 : parloom_fail(task, 3, "a nested task's writes");
 }
 
+/* args: the items of a range of tasks, which it finds as the file has them and leaves otherwise. */
+int change_own_items(const parloom_task *task, void *const *args)
+{
+    auto *items = static_cast<double *>(args[0]);
+    for (size_t i = task->begin; i < task->end; i++) {
+        double *item = items + (i - task->begin);
+        if (*item != 0.5 + static_cast<double>(i)) return parloom_fail(task, 1, "item %zu is %g", i, *item);
+        *item = -5;
+    }
+    return 0;
+}
+
 /* args: a path. Maps the file in the task, and lets the tasks of a call of its own write to it. */
 int map_within(const parloom_task *task, void *const *args)
 {
@@ -157,6 +169,25 @@ TEST_P(MappedFile, OfModeCIsEachTasksOwn)
         EXPECT_EQ(memcmp(array.data, before.data(), COUNT * sizeof(double)), 0) << "the program's own";
         EXPECT_EQ(read_file(path), before);
     }
+    parloom_array_release(&array);
+}
+
+TEST_P(MappedFile, OfModeCGivesEachTaskItsElementsAsTheFileHasThem)
+{
+    parloom_array array;
+    ASSERT_NO_FATAL_FAILURE(map(PARLOOM_MMAP_C, &array));
+    std::vector<double> before = read_file(path);
+    for (bool is_range : { false, true, false })
+        for (parloom_arg arg : { parloom_in_array(&array), parloom_in(array.data, COUNT * sizeof(double)) }) {
+            parloom_arg args[] = { parloom_each(arg, sizeof(double)) };
+            parloom_options given = options();
+            if (is_range)
+                ASSERT_OK(parloom_for_range(COUNT, change_own_items, args, 1, &given, &error));
+            else
+                ASSERT_OK(parloom_for(COUNT, change_own_items, args, 1, &given, &error));
+            EXPECT_EQ(memcmp(array.data, before.data(), COUNT * sizeof(double)), 0);
+        }
+    EXPECT_EQ(read_file(path), before);
     parloom_array_release(&array);
 }
 
