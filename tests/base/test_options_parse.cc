@@ -44,7 +44,7 @@ TEST(OptionsTable, NamesAreUniqueAndRowsComplete)
         EXPECT_STRNE(option->range, "");
         EXPECT_STRNE(option->sentence, "");
     }
-    EXPECT_EQ(count, 25u);
+    EXPECT_EQ(count, 26u);
     EXPECT_EQ(names.size(), count);
     EXPECT_EQ(loom_options_table(SIZE_MAX), nullptr);
 }
