@@ -117,9 +117,14 @@ void loom_inner_threads_forget(void)
     memset(&settled, 0, sizeof settled);
 }
 
+bool loom_inner_threads_are_settled(const struct loom_inner_threads *inner)
+{
+    return !loom_inner_threads_are_chosen(inner) || memcmp(inner, &settled, sizeof settled) == 0;
+}
+
 void loom_inner_threads_settle(const struct loom_inner_threads *inner)
 {
-    if (!loom_inner_threads_are_chosen(inner) || memcmp(inner, &settled, sizeof settled) == 0) return;
+    if (loom_inner_threads_are_settled(inner)) return;
     settled = *inner;
     for (int kind = 0; kind < LOOM_INNER_KINDS; kind++) set_variable(VARIABLES[kind], inner->count[kind]);
     (void)setenv("ENABLE_IPC", "1", 0); /* TBB's: several processes share the cores */
