@@ -123,17 +123,23 @@ static void *hold_block(const void *data)
     return arena ? loom_arena_hold_at(arena, data) : NULL;
 }
 
-static parloom_status use_published(struct pass *pass, struct loom_spill_range *range, struct hold *hold)
+/* Of most ranges there is nothing to hold. */
+static void add_hold(struct loom_spill *spill, struct hold hold)
+{
+    if (hold.block || hold.published || hold.file) spill->holds[spill->n_holds++] = hold;
+}
+
+static parloom_status use_published(struct pass *pass, struct loom_spill_range *range, struct loom_published *published)
 {
     size_t made = 0;
-    parloom_status status = loom_published_copy(hold->published, range->data, pass->limits->temp_folder, &range->shared,
-                                                &made, pass->error);
+    parloom_status status =
+        loom_published_copy(published, range->data, pass->limits->temp_folder, &range->shared, &made, pass->error);
     if (status) return status;
     range->is_memmap = true;
     pass->spill->spilled_nbytes += made;
     if (made > pass->spill->largest_nbytes) {
         pass->spill->largest_nbytes = made;
-        snprintf(pass->spill->place, sizeof pass->spill->place, "%s", loom_published_place(hold->published));
+        snprintf(pass->spill->place, sizeof pass->spill->place, "%s", loom_published_place(published));
     }
     return PARLOOM_OK;
 }
@@ -142,8 +148,6 @@ static parloom_status use_published(struct pass *pass, struct loom_spill_range *
 static parloom_status classify(struct pass *pass, size_t index)
 {
     struct loom_spill_range *range = &pass->ranges[index];
-    struct hold *hold = &pass->spill->holds[pass->spill->n_holds++];
-    *hold = (struct hold){ NULL, NULL, NULL };
     range->shared = NULL;
     range->is_memmap = false;
     if (range->nbytes == 0) return PARLOOM_OK; /* nothing that a task could read */
@@ -152,11 +156,12 @@ static parloom_status classify(struct pass *pass, size_t index)
                                 range->data);
     const struct loom_segment *segment = loom_segment_of(range->data);
     bool is_shared = is_within(segment, range), is_own_file = is_shared && is_own(segment, range);
-    if (is_shared) hold->file = loom_segment_hold_file(range->data);
+    struct hold hold = { .file = is_shared ? loom_segment_hold_file(range->data) : NULL };
+    if (is_shared && !is_own_file && !hold.file) hold.block = hold_block(range->data);
+    add_hold(pass->spill, hold);
     if (is_shared && !is_own_file) {
         pass_as_it_is(range);
         range->is_memmap = true;
-        hold->block = hold->file ? NULL : hold_block(range->data);
         return PARLOOM_OK;
     }
     struct ticket *ticket = &pass->spill->tickets[pass->spill->n_tickets++];
@@ -167,8 +172,9 @@ static parloom_status classify(struct pass *pass, size_t index)
     }
     if (is_own_file) return check_whole(segment, pass->error);
     if (range->written) return PARLOOM_OK;
-    hold->published = loom_published_acquire(range->data, range->nbytes);
-    return hold->published ? use_published(pass, range, hold) : PARLOOM_OK;
+    struct loom_published *published = loom_published_acquire(range->data, range->nbytes);
+    add_hold(pass->spill, (struct hold){ .published = published });
+    return published ? use_published(pass, range, published) : PARLOOM_OK;
 }
 
 /* --------------------------------------------------------------------- sort */
@@ -180,8 +186,17 @@ static int compare(const void *left, const void *right)
     return a->index < b->index ? -1 : a->index > b->index;
 }
 
+/* As the arguments of a list mostly are: neighbours in an array. */
+static bool are_sorted(const struct ticket *tickets, size_t count)
+{
+    for (size_t i = 1; i < count; i++)
+        if (tickets[i].data < tickets[i - 1].data) return false; /* equal ones stand in the order of their indices */
+    return true;
+}
+
 static void sort_tickets(struct ticket *tickets, size_t count)
 {
+    if (are_sorted(tickets, count)) return;
     if (count > INSERTION_SORT_MAX) {
         qsort(tickets, count, sizeof *tickets, compare);
         return;
