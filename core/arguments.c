@@ -80,6 +80,7 @@ static parloom_status make_room(struct loom_arguments *arguments, parloom_error 
     if (!fits || (nbytes > sizeof arguments->few && arguments->block == NULL))
         return loom_status_fail(error, PARLOOM_ERR_MEMORY, 0, "no memory for the arguments of %zu calls",
                                 arguments->n_works);
+    if (arguments->block == NULL) memset(arguments->few, 0, nbytes);
     arguments->works = arguments->block != NULL ? arguments->block : (void *)arguments->few;
     arguments->all = (void *)(arguments->works + arguments->n_works);
     arguments->ranges = (void *)(arguments->all + arguments->n_all);
@@ -230,7 +231,7 @@ static void set_works(struct loom_arguments *arguments)
 parloom_status loom_arguments_stage(struct loom_arguments *arguments, const struct loom_request *request,
                                     const parloom_options *options, int memory, size_t block_size, parloom_error *error)
 {
-    memset(arguments, 0, sizeof *arguments);
+    memset(arguments, 0, offsetof(struct loom_arguments, few));
     arguments->request = request;
     arguments->is_read_write = options->mmap_mode == PARLOOM_MMAP_RW || options->mmap_mode == PARLOOM_MMAP_W;
     arguments->is_copy_on_write = options->mmap_mode == PARLOOM_MMAP_C;
