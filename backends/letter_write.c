@@ -10,6 +10,7 @@
 #include "backends/side_channel.h"
 #include "backends/state.h"
 
+#include "backends/modules.h"
 #include "backends/shift.h"
 #include "base/memory.h"
 #include "base/status.h"
@@ -25,6 +26,7 @@ struct loom_letter_book {
     struct {
         parloom_body function;
         struct loom_task_ref *reference; /* in letter memory; never changed: workers remember it by its address */
+        struct loom_module_epoch epoch;  /* of the modules when it was found; 0, 0: it is looked up each time */
     } entries[BOOK_ENTRIES];
 };
 
@@ -81,6 +83,15 @@ static parloom_status new_reference(struct loom_crew *crew, size_t at, parloom_b
     return PARLOOM_OK;
 }
 
+/* As long as no module came or went, a function of a file is where it was. Code that was published comes and goes
+ * without one. */
+static bool is_known_still(const struct loom_crew *crew, size_t at, parloom_body function, struct loom_module_epoch now)
+{
+    if (crew->book == NULL || crew->book->entries[at].function != function) return false;
+    const struct loom_module_epoch *then = &crew->book->entries[at].epoch;
+    return then->loaded != 0 && then->loaded == now.loaded && then->unloaded == now.unloaded;
+}
+
 static parloom_status refer(struct loom_crew *crew, bool by_value, parloom_body function, uint64_t *function_out,
                             parloom_error *error)
 {
@@ -92,6 +103,12 @@ static parloom_status refer(struct loom_crew *crew, bool by_value, parloom_body 
     uintptr_t key = 0;
     memcpy(&key, &function, sizeof function);
     size_t at = (key >> 4) % BOOK_ENTRIES;
+    bool is_of_file = !by_value && !loom_window_contains((const void *)key); // NOLINT(performance-no-int-to-ptr)
+    struct loom_module_epoch now = is_of_file ? loom_modules_epoch() : (struct loom_module_epoch){ 0, 0 };
+    if (is_known_still(crew, at, function, now)) {
+        *function_out = (uint64_t)(uintptr_t)crew->book->entries[at].reference;
+        return PARLOOM_OK;
+    }
     struct loom_task_ref ref;
     parloom_status status =
         by_value ? loom_task_refer_by_value(function, &ref, error) : loom_task_refer(function, &ref, error);
@@ -101,6 +118,7 @@ static parloom_status refer(struct loom_crew *crew, bool by_value, parloom_body 
     bool known =
         crew->book->entries[at].function == function && loom_task_is_same(crew->book->entries[at].reference, &ref);
     if (!known) status = new_reference(crew, at, function, &ref, error);
+    if (status == PARLOOM_OK) crew->book->entries[at].epoch = now; /* of before the look: what came since counts */
     *function_out = (uint64_t)(uintptr_t)crew->book->entries[at].reference;
     return status;
 }
