@@ -42,9 +42,8 @@ static parloom_status set_range(struct loom_arguments *arguments, size_t k, cons
                                 parloom_error *error)
 {
     struct loom_spill_range *range = &arguments->ranges[k];
+    *range = (struct loom_spill_range){ .data = arg->data, .nbytes = arg->nbytes };
     range->written = is_written(arguments, arg);
-    range->data = arg->data;
-    range->nbytes = arg->nbytes;
     if (loom_kind_has(arg, LOOM_KIND_ARRAY)) {
         const char *low;
         parloom_status status = loom_array_extent(arg->array, &low, &range->nbytes, error);
@@ -76,11 +75,10 @@ static parloom_status make_room(struct loom_arguments *arguments, parloom_error 
     bool fits = loom_memory_mul(arguments->n_works, sizeof *arguments->works, &nbytes) &&
                 loom_memory_mul(arguments->n_all, each, &more) && loom_memory_add(nbytes, more, &nbytes) &&
                 loom_memory_mul(n_arrays, sizeof *arguments->arrays, &more) && loom_memory_add(nbytes, more, &nbytes);
-    if (fits && nbytes > sizeof arguments->few) arguments->block = loom_memory_zeroed(1, nbytes);
+    if (fits && nbytes > sizeof arguments->few) arguments->block = loom_memory_grow(NULL, 1, nbytes);
     if (!fits || (nbytes > sizeof arguments->few && arguments->block == NULL))
         return loom_status_fail(error, PARLOOM_ERR_MEMORY, 0, "no memory for the arguments of %zu calls",
                                 arguments->n_works);
-    if (arguments->block == NULL) memset(arguments->few, 0, nbytes);
     arguments->works = arguments->block != NULL ? arguments->block : (void *)arguments->few;
     arguments->all = (void *)(arguments->works + arguments->n_works);
     arguments->ranges = (void *)(arguments->all + arguments->n_all);
@@ -208,10 +206,9 @@ static void set_argument(struct loom_arguments *arguments, size_t k, const parlo
 {
     const struct loom_spill_range *range = &arguments->ranges[k];
     struct loom_argument *argument = &arguments->all[k];
-    argument->form = form_of(arg);
-    argument->address = as_address(range->shared);
-    argument->nbytes = range->nbytes;
-    argument->stride = arg->stride;
+    *argument = (struct loom_argument){
+        .form = form_of(arg), .address = as_address(range->shared), .nbytes = range->nbytes, .stride = arg->stride
+    };
     argument->copy_on_write = is_own_view(arguments, arg, range);
     if (argument->form == LOOM_ARGUMENT_ARRAY) set_array(arguments, k, arg, (*arrays)++);
 }
@@ -330,7 +327,8 @@ static void combine(const struct loom_arguments *arguments)
 size_t loom_arguments_deliver(const struct loom_arguments *arguments, const struct loom_tally *tally)
 {
     size_t copied = 0, k = 0;
-    for (size_t i = 0; arguments->spill != NULL && i < arguments->n_works; i++) {
+    bool has_staged = arguments->spill != NULL && loom_spill_has_written(arguments->spill);
+    for (size_t i = 0; has_staged && i < arguments->n_works; i++) {
         const parloom_call *call = &arguments->request->calls[i];
         for (size_t j = 0; j < call->n_args; j++, k++) copied += deliver_one(arguments, k, &call->args[j], tally);
     }

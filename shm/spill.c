@@ -54,6 +54,8 @@ struct hold {
 
 struct loom_spill {
     size_t n_groups, n_holds, n_tickets;
+    size_t n_segments; /* of groups */
+    bool has_written;  /* a group */
     size_t inline_nbytes, spilled_nbytes, largest_nbytes;
     char *blocks[2]; /* [written]: letters and staging */
     char place[64];
@@ -223,6 +225,7 @@ static struct group *group_for(struct loom_spill *spill, const struct loom_spill
     struct group *group = &spill->groups[spill->n_groups++];
     // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): groups are part of the spill's own block
     *group = (struct group){ .low = data, .high = data, .written = range->written };
+    if (range->written) spill->has_written = true;
     return group;
 }
 
@@ -261,6 +264,7 @@ static parloom_status copy_to_segment(struct pass *pass, struct group *group)
         group->is_spilled ? pass->limits->temp_folder : NULL, &group->segment, pass->error);
     if (status) return status;
     group->segment->owner = pass->spill;
+    pass->spill->n_segments++;
     group->copy = group->segment->address + lead;
     return PARLOOM_OK;
 }
@@ -322,7 +326,7 @@ static parloom_status copy_groups(struct pass *pass)
         if (needs_segment(pass, &spill->groups[i])) status = copy_to_segment(pass, &spill->groups[i]);
     }
     if (!status) status = copy_small(pass, false);
-    if (!status) status = copy_small(pass, true);
+    if (!status && spill->has_written) status = copy_small(pass, true);
     for (size_t i = 0; i < spill->n_groups && !status; i++) count(spill, &spill->groups[i]);
     return status;
 }
@@ -378,7 +382,8 @@ static void let_go(const struct hold *hold)
 void loom_spill_end(struct loom_spill *spill)
 {
     if (!spill) return;
-    for (size_t i = 0; i < spill->n_groups; i++) loom_segment_release(spill->groups[i].segment, true);
+    for (size_t i = 0; i < spill->n_groups && spill->n_segments > 0; i++)
+        loom_segment_release(spill->groups[i].segment, true);
     if (spill->blocks[0]) loom_arena_free(loom_letters_arena(LOOM_SEGMENT_READ, NULL), spill->blocks[0]);
     if (spill->blocks[1]) loom_arena_free(loom_letters_arena(LOOM_SEGMENT_WRITE, NULL), spill->blocks[1]);
     for (size_t i = 0; i < spill->n_holds; i++) let_go(&spill->holds[i]);
@@ -386,6 +391,11 @@ void loom_spill_end(struct loom_spill *spill)
 }
 
 /* ---------------------------------------------------------------- questions */
+
+bool loom_spill_has_written(const struct loom_spill *spill)
+{
+    return spill->has_written;
+}
 
 size_t loom_spill_inline_nbytes(const struct loom_spill *spill)
 {
