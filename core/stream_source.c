@@ -34,12 +34,21 @@ void loom_stream_put_item(parloom_stream *stream, struct loom_stream_item *item)
     loom_parcel_push(&stream->spare, &item->parcel);
 }
 
-/* Zeroed. */
+/* As if zeroed, but for the kilobyte of message that its error may have had. Arguments are left empty by releasing
+ * them. */
+static void empty(struct loom_parcel *parcel)
+{
+    size_t rest = offsetof(struct loom_parcel, error) + sizeof parcel->error;
+    memset((void *)parcel, 0, offsetof(struct loom_parcel, error));
+    loom_status_clear(&parcel->error);
+    memset((char *)parcel + rest, 0, sizeof *parcel - rest);
+}
+
 static struct loom_stream_item *get_item(parloom_stream *stream)
 {
     struct loom_stream_item *item = (struct loom_stream_item *)loom_parcel_pop(&stream->spare);
     if (item == NULL) return loom_memory_zeroed(1, sizeof *item);
-    memset(item, 0, sizeof *item);
+    empty(&item->parcel);
     return item;
 }
 
