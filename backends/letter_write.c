@@ -185,33 +185,56 @@ static parloom_status write_work(struct loom_crew *crew, bool by_value, struct p
     return PARLOOM_OK;
 }
 
+enum { PARCEL_NBYTES = 256 }; /* letters come in steps of it, so that one mostly fits the next call */
+
+static struct loom_letter_parcel *room_for(struct loom_crew *crew, struct loom_letter_parcel *spare, size_t nbytes,
+                                           parloom_error *error)
+{
+    if (spare != NULL && spare->nbytes >= nbytes) return spare;
+    loom_letter_free_parcel(crew, spare);
+    nbytes = loom_memory_round_up(nbytes, PARCEL_NBYTES);
+    struct loom_letter_parcel *letter = allocate(crew, nbytes, error);
+    if (letter == NULL) return NULL;
+    letter->nbytes = nbytes;
+    letter->state = 0;
+    return letter;
+}
+
+/* A letter that is used again mostly has it already. */
+static parloom_status hold_state(struct loom_crew *crew, struct loom_letter_parcel *letter,
+                                 const struct loom_state *state, parloom_error *error)
+{
+    const struct loom_state_shared *held = (const struct loom_state_shared *)(uintptr_t)letter->state;
+    if (state != NULL && held != NULL && held->number == state->number) return PARLOOM_OK;
+    loom_state_drop(crew, letter->state);
+    return loom_state_hold(crew, state, &letter->state, error);
+}
+
 parloom_status loom_letter_write_parcel(struct loom_crew *crew, const struct loom_run *run, struct loom_parcel *parcel,
                                         parloom_error *error)
 {
     const struct loom_work *work = &parcel->work;
     size_t arguments_nbytes = work->n_arguments * sizeof(struct loom_argument);
     size_t nbytes = sizeof(struct loom_letter_parcel) + arguments_nbytes + count_arrays(work) * sizeof(parloom_array);
-    struct loom_letter_parcel *letter = allocate(crew, nbytes, error);
+    struct loom_letter_parcel *letter = room_for(crew, parcel->letter, nbytes, error);
+    parcel->letter = letter;
     if (letter == NULL) return error != NULL ? error->status : PARLOOM_ERR_SPACE;
     char *arguments = (char *)(letter + 1);
     struct paper paper = { &letter->work, (void *)arguments, (void *)(arguments + arguments_nbytes) };
     parloom_status status = write_work(crew, run->modules_by_value, &paper, work, error);
     letter->fp_control = parcel->has_fp_control ? parcel->fp_control : run->fp_control;
-    if (status == PARLOOM_OK) status = loom_state_hold(crew, parcel->state, &letter->state, error);
-    if (status == PARLOOM_OK)
-        parcel->letter = letter;
-    else
-        release(crew, letter);
+    if (status == PARLOOM_OK) status = hold_state(crew, letter, parcel->state, error);
+    if (status == PARLOOM_OK) return PARLOOM_OK;
+    loom_letter_free_parcel(crew, letter);
+    parcel->letter = NULL;
     return status;
 }
 
-void loom_letter_free_parcel(struct loom_crew *crew, struct loom_parcel *parcel)
+void loom_letter_free_parcel(struct loom_crew *crew, struct loom_letter_parcel *letter)
 {
-    struct loom_letter_parcel *letter = parcel->letter;
     if (letter == NULL) return;
     loom_state_drop(crew, letter->state);
     release(crew, letter);
-    parcel->letter = NULL;
 }
 
 void loom_letter_free(struct loom_crew *crew, void *block)

@@ -116,6 +116,10 @@ static parloom_status copy_ranges(struct loom_arguments *arguments, const parloo
         .temp_folder = options->temp_folder,
         .inputs_stay = arguments->stage != LOOM_STAGE_ALL,
         .outputs_stay = arguments->stage == LOOM_STAGE_NONE,
+        .account = arguments->account,
+        .account_nbytes = sizeof arguments->account,
+        .letter = arguments->letter,
+        .letter_nbytes = arguments->letter_nbytes,
     };
     return loom_spill_begin(&arguments->spill, arguments->ranges, arguments->n_all, &limits, error);
 }

@@ -23,7 +23,10 @@ struct loom_request {
     const parloom_call *calls; /* is_list ? n : 1 */
 };
 
-enum { LOOM_ARGUMENTS_FEW_BYTES = 384 }; /* of a function with four arguments */
+enum {
+    LOOM_ARGUMENTS_FEW_BYTES = 384,    /* of a function with four arguments */
+    LOOM_ARGUMENTS_ACCOUNT_BYTES = 512 /* of their copies */
+};
 
 struct loom_arguments {
     const struct loom_request *request;
@@ -40,7 +43,11 @@ struct loom_arguments {
     bool is_read_write;                    /* mmap_mode r+ or w+: in is inout */
     bool is_copy_on_write;                 /* mmap_mode c */
     enum { LOOM_STAGE_NONE, LOOM_STAGE_OUTPUTS, LOOM_STAGE_ALL } stage;
-    uint64_t few[LOOM_ARGUMENTS_FEW_BYTES / sizeof(uint64_t)]; /* not moved once it is staged */
+    /* What follows is not cleared, nor moved once it is staged. */
+    uint64_t few[LOOM_ARGUMENTS_FEW_BYTES / sizeof(uint64_t)];
+    uint64_t account[LOOM_ARGUMENTS_ACCOUNT_BYTES / sizeof(uint64_t)];
+    void *letter; /* the owner's, for small inputs (shm/spill.h); or NULL */
+    size_t letter_nbytes;
 };
 
 parloom_status loom_arguments_check(const struct loom_request *request, parloom_error *error);

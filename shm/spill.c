@@ -56,6 +56,7 @@ struct loom_spill {
     size_t n_groups, n_holds, n_tickets;
     size_t n_segments; /* of groups */
     bool has_written;  /* a group */
+    bool is_lent;      /* its memory */
     size_t inline_nbytes, spilled_nbytes, largest_nbytes;
     char *blocks[2]; /* [written]: letters and staging */
     char place[64];
@@ -73,15 +74,16 @@ struct pass {
     parloom_error *error;
 };
 
-static struct loom_spill *create(size_t count)
+static struct loom_spill *create(size_t count, const struct loom_spill_limits *limits)
 {
     /* One piece: three allocations would be a quarter of a warm call. */
     size_t each = sizeof(struct group) + sizeof(struct hold) + sizeof(struct ticket), nbytes = 0;
     if (!loom_memory_mul(count, each, &nbytes) || !loom_memory_add(nbytes, sizeof(struct loom_spill), &nbytes))
         return NULL;
-    struct loom_spill *spill = loom_memory_grow(NULL, 1, nbytes);
+    bool is_lent = nbytes <= limits->account_nbytes;
+    struct loom_spill *spill = is_lent ? limits->account : loom_memory_grow(NULL, 1, nbytes);
     if (!spill) return NULL;
-    *spill = (struct loom_spill){ 0 };
+    *spill = (struct loom_spill){ .is_lent = is_lent };
     spill->groups = (struct group *)(spill + 1);
     spill->holds = (struct hold *)(spill->groups + count);
     spill->tickets = (struct ticket *)(spill->holds + count);
@@ -283,6 +285,12 @@ static size_t lay_out(const struct pass *pass, bool written)
     return offset;
 }
 
+static char *make_block(bool written, size_t nbytes, parloom_error *error)
+{
+    struct loom_arena *arena = loom_letters_arena(written ? LOOM_SEGMENT_WRITE : LOOM_SEGMENT_READ, error);
+    return arena ? loom_arena_allocate(arena, nbytes, 0, false, error) : NULL;
+}
+
 static parloom_status copy_small(struct pass *pass, bool written)
 {
     struct loom_spill *spill = pass->spill;
@@ -290,10 +298,9 @@ static parloom_status copy_small(struct pass *pass, bool written)
     parloom_error *error = pass->error ? pass->error : &own;
     size_t nbytes = lay_out(pass, written);
     if (nbytes == 0) return PARLOOM_OK;
-    struct loom_arena *arena = loom_letters_arena(written ? LOOM_SEGMENT_WRITE : LOOM_SEGMENT_READ, error);
-    char *block = arena ? loom_arena_allocate(arena, nbytes, 0, false, error) : NULL;
+    char *block = !written && nbytes <= pass->limits->letter_nbytes ? pass->limits->letter : NULL;
+    if (!block) block = spill->blocks[written] = make_block(written, nbytes, error);
     if (!block) return error->status;
-    spill->blocks[written] = block;
     for (size_t i = 0; i < spill->n_groups; i++) {
         struct group *group = &spill->groups[i];
         if (group->written != written || needs_segment(pass, group)) continue;
@@ -359,7 +366,7 @@ static parloom_status take_all(struct pass *pass)
 parloom_status loom_spill_begin(struct loom_spill **spill_out, struct loom_spill_range *ranges, size_t count,
                                 const struct loom_spill_limits *limits, parloom_error *error)
 {
-    struct loom_spill *spill = create(count);
+    struct loom_spill *spill = create(count, limits);
     if (!spill)
         return loom_status_fail(error, PARLOOM_ERR_MEMORY, 0, "no memory to keep account of %zu arguments", count);
     struct pass pass = { .spill = spill, .ranges = ranges, .count = count, .limits = limits, .error = error };
@@ -387,7 +394,7 @@ void loom_spill_end(struct loom_spill *spill)
     if (spill->blocks[0]) loom_arena_free(loom_letters_arena(LOOM_SEGMENT_READ, NULL), spill->blocks[0]);
     if (spill->blocks[1]) loom_arena_free(loom_letters_arena(LOOM_SEGMENT_WRITE, NULL), spill->blocks[1]);
     for (size_t i = 0; i < spill->n_holds; i++) let_go(&spill->holds[i]);
-    free(spill);
+    if (!spill->is_lent) free(spill);
 }
 
 /* ---------------------------------------------------------------- questions */

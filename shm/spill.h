@@ -33,6 +33,11 @@ struct loom_spill_limits {
     const char *temp_folder; /* NULL: the usual order */
     bool inputs_stay;        /* fork: private inputs are inherited, only written ranges are staged */
     bool outputs_stay;       /* and threads: nothing is copied, shared memory is held alive only */
+    /* Lent until the end, where it is enough; NULL with 0: it is allocated. */
+    void *account; /* for what is noted of the copies */
+    size_t account_nbytes;
+    void *letter; /* a block of loom_letters_arena, which is read-only for workers: for small inputs */
+    size_t letter_nbytes;
 };
 
 struct loom_spill; /* the copies of one call */
