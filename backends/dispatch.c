@@ -239,8 +239,8 @@ static size_t count_done(const struct loom_dispatch *dispatch)
     return done < dispatch->run->n ? (size_t)done : dispatch->run->n;
 }
 
-/* Sleeps; the crew's lock is let go meanwhile. */
-static void sleep_until(struct loom_dispatch *dispatch, uint64_t deadline_ns)
+/* Sleeps; the crew's lock is let go meanwhile. True: the crew has events. */
+static bool sleep_until(struct loom_dispatch *dispatch, uint64_t deadline_ns)
 {
     struct loom_crew *crew = dispatch->crew;
     struct pollfd watched[2] = { { .fd = crew->bell_fds[dispatch->slot], .events = POLLIN },
@@ -250,6 +250,7 @@ static void sleep_until(struct loom_dispatch *dispatch, uint64_t deadline_ns)
     (void)poll(watched, 2, loom_clock_poll_ms(deadline_ns));                              /* EINTR: looks again */
     if (watched[0].revents != 0 && read(watched[0].fd, &rung, sizeof rung) < 0) rung = 0; /* others' ring: look again */
     pthread_mutex_lock(&crew->lock);
+    return watched[1].revents != 0;
 }
 
 static bool needs_clock(const struct loom_run *run)
@@ -284,8 +285,11 @@ static void await_round(struct loom_dispatch *dispatch)
         for (int seat = dispatch->first; seat < dispatch->end; seat++) loom_dispatch_drain(dispatch, (uint32_t)seat);
         if (is_last_look) return;
         if (has_clock) tell_progress(dispatch, now, &next_watch);
-        sleep_until(dispatch, has_clock ? loom_watch_next(dispatch, now, next_watch) : LOOM_NEVER_NS);
-        loom_crew_settle_events(dispatch->crew);
+        /* Without events only lanes are served: to look for events that poll has not seen is a system call. */
+        if (sleep_until(dispatch, has_clock ? loom_watch_next(dispatch, now, next_watch) : LOOM_NEVER_NS))
+            loom_crew_settle_events(dispatch->crew);
+        else
+            loom_crew_lanes_serve(dispatch->crew);
     }
 }
 
@@ -348,8 +352,8 @@ static void set_spinning(const struct loom_dispatch *dispatch)
     struct loom_crew *crew = dispatch->crew;
     int workers = loom_crew_strength(crew, (int)crew->n_seats);
     if (workers < dispatch->run->n_jobs) workers = dispatch->run->n_jobs;
-    /* relaxed: a hint */
-    loom_store_relaxed(&crew->board->may_spin, workers <= loom_topology_cpu_count(false));
+    int cpus = dispatch->run->cpus > 0 ? dispatch->run->cpus : loom_topology_cpu_count(false);
+    loom_store_relaxed(&crew->board->may_spin, workers <= cpus); /* relaxed: a hint */
 }
 
 /* A round that cannot be opened: what it was to do is to be done still. */

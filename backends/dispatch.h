@@ -77,12 +77,12 @@ void loom_dispatch_free_letters(struct loom_dispatch *dispatch);
 /* What all calls of a lane have in common, in letter memory; freed with loom_letter_free. */
 parloom_status loom_letter_write_lane(struct loom_crew *crew, const struct loom_run *run,
                                       struct loom_letter **letter_out, parloom_error *error);
-/* One of its calls, as parcel->letter. */
+/* One of its calls, as parcel->letter; what that is before is a letter that nobody reads any more, or NULL. */
 struct loom_parcel;
 parloom_status loom_letter_write_parcel(struct loom_crew *crew, const struct loom_run *run, struct loom_parcel *parcel,
                                         parloom_error *error);
-void loom_letter_free_parcel(struct loom_crew *crew, struct loom_parcel *parcel); /* without one: nothing */
-void loom_letter_free(struct loom_crew *crew, void *block);                       /* NULL is fine */
+void loom_letter_free_parcel(struct loom_crew *crew, struct loom_letter_parcel *letter); /* NULL is fine */
+void loom_letter_free(struct loom_crew *crew, void *block);                              /* NULL is fine */
 void loom_letter_book_destroy(struct loom_letter_book *book, struct loom_arena *letters);
 void loom_dispatch_add_repair(struct loom_dispatch *dispatch, uint64_t begin, uint64_t end, uint32_t attempt);
 void loom_dispatch_refuse(struct loom_dispatch *dispatch, const parloom_error *error);

@@ -31,7 +31,10 @@ static int32_t parse_count(const char *value)
 /* All of ours are called O..., M..., B..., V... or N...: the rest of the environment is passed over in a moment. */
 static bool may_be_ours(char first)
 {
-    return first == 'O' || first == 'M' || first == 'B' || first == 'V' || first == 'N';
+    const uint32_t ours =
+        1u << ('O' - 'A') | 1u << ('M' - 'A') | 1u << ('B' - 'A') | 1u << ('V' - 'A') | 1u << ('N' - 'A');
+    unsigned letter = (unsigned)(first - 'A');
+    return letter < 26 && (ours >> letter & 1u) != 0;
 }
 
 /* "NAME=value" of one of ours; -1: of none. */
@@ -39,6 +42,7 @@ static int kind_of(const char *variable, const char **value_out)
 {
     if (!may_be_ours(variable[0])) return -1;
     for (int kind = 0; kind < LOOM_INNER_KINDS; kind++) {
+        if (variable[0] != VARIABLES[kind][0] || variable[1] != VARIABLES[kind][1]) continue;
         size_t length = strlen(VARIABLES[kind]);
         if (strncmp(variable, VARIABLES[kind], length) != 0) continue;
         if (variable[length] != '=') continue;
@@ -117,9 +121,14 @@ void loom_inner_threads_forget(void)
     memset(&settled, 0, sizeof settled);
 }
 
+bool loom_inner_threads_are_settled(const struct loom_inner_threads *inner)
+{
+    return !loom_inner_threads_are_chosen(inner) || memcmp(inner, &settled, sizeof settled) == 0;
+}
+
 void loom_inner_threads_settle(const struct loom_inner_threads *inner)
 {
-    if (!loom_inner_threads_are_chosen(inner) || memcmp(inner, &settled, sizeof settled) == 0) return;
+    if (loom_inner_threads_are_settled(inner)) return;
     settled = *inner;
     for (int kind = 0; kind < LOOM_INNER_KINDS; kind++) set_variable(VARIABLES[kind], inner->count[kind]);
     (void)setenv("ENABLE_IPC", "1", 0); /* TBB's: several processes share the cores */

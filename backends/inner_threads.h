@@ -27,6 +27,7 @@ static inline bool loom_inner_threads_are_chosen(const struct loom_inner_threads
 
 /* In a worker process: variables, OpenMP, BLAS; nothing where they are set so already. */
 void loom_inner_threads_settle(const struct loom_inner_threads *inner);
+bool loom_inner_threads_are_settled(const struct loom_inner_threads *inner);
 /* The environment was replaced: they are to be set again. */
 void loom_inner_threads_forget(void);
 

@@ -9,6 +9,7 @@
 
 #include "backends/belt_work.h"
 #include "backends/dispatch.h"
+#include "backends/state.h"
 #include "base/memory.h"
 #include "base/status.h"
 #include "shm/arena.h"
@@ -212,9 +213,29 @@ bool loom_lane_recall(struct loom_crew_lane *lane, struct loom_parcel *parcel)
     return true;
 }
 
+struct loom_letter_parcel *loom_lane_spare_letter(struct loom_crew_lane *lane)
+{
+    return lane->n_spare > 0 ? lane->spare[--lane->n_spare] : NULL;
+}
+
+/* With its hold on the state only where that is the one that the next call may have: states can be large. */
+static void keep_letter(struct loom_crew_lane *lane, struct loom_letter_parcel *letter)
+{
+    if (letter == NULL || lane->n_spare == LOOM_LANE_PLACES || lane->is_closing) {
+        loom_letter_free_parcel(lane->crew, letter);
+        return;
+    }
+    if (letter->state != (uint64_t)(uintptr_t)lane->crew->state) {
+        loom_state_drop(lane->crew, letter->state);
+        letter->state = 0;
+    }
+    lane->spare[lane->n_spare++] = letter;
+}
+
 void loom_lane_let_go(struct loom_crew_lane *lane, struct loom_parcel *parcel)
 {
-    loom_letter_free_parcel(lane->crew, parcel);
+    keep_letter(lane, parcel->letter);
+    parcel->letter = NULL;
     keep_room(lane, parcel->room);
     parcel->room = (struct loom_room){ NULL, 0 };
 }
@@ -222,4 +243,5 @@ void loom_lane_let_go(struct loom_crew_lane *lane, struct loom_parcel *parcel)
 void loom_lane_free_rooms(struct loom_crew_lane *lane)
 {
     while (lane->n_kept > 0) free_room(lane->kept[--lane->n_kept]);
+    while (lane->n_spare > 0) loom_letter_free_parcel(lane->crew, lane->spare[--lane->n_spare]);
 }

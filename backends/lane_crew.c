@@ -194,6 +194,7 @@ static parloom_status post(struct loom_lane *base, struct loom_parcel *parcel, p
         *error = lane->refusal;
         status = error->status;
     }
+    if (status == PARLOOM_OK) parcel->letter = loom_lane_spare_letter(lane);
     if (status == PARLOOM_OK) status = loom_letter_write_parcel(lane->crew, lane->order.run, parcel, error);
     if (status == PARLOOM_OK) {
         loom_parcel_push(&lane->waiting, parcel);

@@ -41,6 +41,8 @@ struct loom_crew_lane {
     struct loom_parcel_queue waiting, ended;
     struct loom_room kept[LOOM_LANE_PLACES];
     size_t n_kept, usual_nbytes;
+    struct loom_letter_parcel *spare[LOOM_LANE_PLACES]; /* letters of calls that are over */
+    size_t n_spare;
     uint64_t n_ended;
     bool is_refused, is_closing;
     parloom_error refusal;
@@ -81,8 +83,10 @@ void loom_lane_end(struct loom_crew_lane *lane, struct loom_parcel *parcel);
 /* Takes what the worker of place k has logged; it may be dead. */
 void loom_lane_take_log(struct loom_crew_lane *lane, uint32_t k, uint32_t seat);
 void loom_lane_harvest(struct loom_crew_lane *lane, uint32_t seat, const struct loom_death *death);
-/* Frees letter and room of a parcel. */
+/* Takes back letter and room of a parcel. */
 void loom_lane_let_go(struct loom_crew_lane *lane, struct loom_parcel *parcel);
+struct loom_letter_parcel *loom_lane_spare_letter(struct loom_crew_lane *lane); /* or NULL */
+/* What was kept. */
 void loom_lane_free_rooms(struct loom_crew_lane *lane);
 /* Sleeps on the bell of the lane and on the crew's events; the lock is let go meanwhile. */
 void loom_lane_sleep(struct loom_crew_lane *lane, uint64_t until_ns);

@@ -29,6 +29,7 @@ struct loom_letter_parcel {
     struct loom_letter_work work;
     uint64_t state; /* as in a letter */
     uint64_t fp_control;
+    uint64_t nbytes; /* of the letter: the program uses it again for another call of its lane */
 };
 
 #define LOOM_LETTER_MAGIC UINT64_C(0x72657474656c6f6c)

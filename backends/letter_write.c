@@ -10,6 +10,7 @@
 #include "backends/side_channel.h"
 #include "backends/state.h"
 
+#include "backends/modules.h"
 #include "backends/shift.h"
 #include "base/memory.h"
 #include "base/status.h"
@@ -25,6 +26,7 @@ struct loom_letter_book {
     struct {
         parloom_body function;
         struct loom_task_ref *reference; /* in letter memory; never changed: workers remember it by its address */
+        struct loom_module_epoch epoch;  /* of the modules when it was found; 0, 0: it is looked up each time */
     } entries[BOOK_ENTRIES];
 };
 
@@ -81,6 +83,15 @@ static parloom_status new_reference(struct loom_crew *crew, size_t at, parloom_b
     return PARLOOM_OK;
 }
 
+/* As long as no module came or went, a function of a file is where it was. Code that was published comes and goes
+ * without one. */
+static bool is_known_still(const struct loom_crew *crew, size_t at, parloom_body function, struct loom_module_epoch now)
+{
+    if (crew->book == NULL || crew->book->entries[at].function != function) return false;
+    const struct loom_module_epoch *then = &crew->book->entries[at].epoch;
+    return then->loaded != 0 && then->loaded == now.loaded && then->unloaded == now.unloaded;
+}
+
 static parloom_status refer(struct loom_crew *crew, bool by_value, parloom_body function, uint64_t *function_out,
                             parloom_error *error)
 {
@@ -92,6 +103,12 @@ static parloom_status refer(struct loom_crew *crew, bool by_value, parloom_body 
     uintptr_t key = 0;
     memcpy(&key, &function, sizeof function);
     size_t at = (key >> 4) % BOOK_ENTRIES;
+    bool is_of_file = !by_value && !loom_window_contains((const void *)key); // NOLINT(performance-no-int-to-ptr)
+    struct loom_module_epoch now = is_of_file ? loom_modules_epoch() : (struct loom_module_epoch){ 0, 0 };
+    if (is_known_still(crew, at, function, now)) {
+        *function_out = (uint64_t)(uintptr_t)crew->book->entries[at].reference;
+        return PARLOOM_OK;
+    }
     struct loom_task_ref ref;
     parloom_status status =
         by_value ? loom_task_refer_by_value(function, &ref, error) : loom_task_refer(function, &ref, error);
@@ -101,6 +118,7 @@ static parloom_status refer(struct loom_crew *crew, bool by_value, parloom_body 
     bool known =
         crew->book->entries[at].function == function && loom_task_is_same(crew->book->entries[at].reference, &ref);
     if (!known) status = new_reference(crew, at, function, &ref, error);
+    if (status == PARLOOM_OK) crew->book->entries[at].epoch = now; /* of before the look: what came since counts */
     *function_out = (uint64_t)(uintptr_t)crew->book->entries[at].reference;
     return status;
 }
@@ -167,33 +185,56 @@ static parloom_status write_work(struct loom_crew *crew, bool by_value, struct p
     return PARLOOM_OK;
 }
 
+enum { PARCEL_NBYTES = 256 }; /* letters come in steps of it, so that one mostly fits the next call */
+
+static struct loom_letter_parcel *room_for(struct loom_crew *crew, struct loom_letter_parcel *spare, size_t nbytes,
+                                           parloom_error *error)
+{
+    if (spare != NULL && spare->nbytes >= nbytes) return spare;
+    loom_letter_free_parcel(crew, spare);
+    nbytes = loom_memory_round_up(nbytes, PARCEL_NBYTES);
+    struct loom_letter_parcel *letter = allocate(crew, nbytes, error);
+    if (letter == NULL) return NULL;
+    letter->nbytes = nbytes;
+    letter->state = 0;
+    return letter;
+}
+
+/* A letter that is used again mostly has it already. */
+static parloom_status hold_state(struct loom_crew *crew, struct loom_letter_parcel *letter,
+                                 const struct loom_state *state, parloom_error *error)
+{
+    const struct loom_state_shared *held = (const struct loom_state_shared *)(uintptr_t)letter->state;
+    if (state != NULL && held != NULL && held->number == state->number) return PARLOOM_OK;
+    loom_state_drop(crew, letter->state);
+    return loom_state_hold(crew, state, &letter->state, error);
+}
+
 parloom_status loom_letter_write_parcel(struct loom_crew *crew, const struct loom_run *run, struct loom_parcel *parcel,
                                         parloom_error *error)
 {
     const struct loom_work *work = &parcel->work;
     size_t arguments_nbytes = work->n_arguments * sizeof(struct loom_argument);
     size_t nbytes = sizeof(struct loom_letter_parcel) + arguments_nbytes + count_arrays(work) * sizeof(parloom_array);
-    struct loom_letter_parcel *letter = allocate(crew, nbytes, error);
+    struct loom_letter_parcel *letter = room_for(crew, parcel->letter, nbytes, error);
+    parcel->letter = letter;
     if (letter == NULL) return error != NULL ? error->status : PARLOOM_ERR_SPACE;
     char *arguments = (char *)(letter + 1);
     struct paper paper = { &letter->work, (void *)arguments, (void *)(arguments + arguments_nbytes) };
     parloom_status status = write_work(crew, run->modules_by_value, &paper, work, error);
     letter->fp_control = parcel->has_fp_control ? parcel->fp_control : run->fp_control;
-    if (status == PARLOOM_OK) status = loom_state_hold(crew, parcel->state, &letter->state, error);
-    if (status == PARLOOM_OK)
-        parcel->letter = letter;
-    else
-        release(crew, letter);
+    if (status == PARLOOM_OK) status = hold_state(crew, letter, parcel->state, error);
+    if (status == PARLOOM_OK) return PARLOOM_OK;
+    loom_letter_free_parcel(crew, letter);
+    parcel->letter = NULL;
     return status;
 }
 
-void loom_letter_free_parcel(struct loom_crew *crew, struct loom_parcel *parcel)
+void loom_letter_free_parcel(struct loom_crew *crew, struct loom_letter_parcel *letter)
 {
-    struct loom_letter_parcel *letter = parcel->letter;
     if (letter == NULL) return;
     loom_state_drop(crew, letter->state);
     release(crew, letter);
-    parcel->letter = NULL;
 }
 
 void loom_letter_free(struct loom_crew *crew, void *block)

@@ -80,6 +80,7 @@ struct loom_run {
     int level;                /* task->level */
     int parallel_level;       /* of calls made inside tasks: how many of the calls around them are not sequential */
     int cores;                /* for calls made inside a task; 0: as the caller has it */
+    int cpus;                 /* that this process may use, counted for this call; 0: nobody had to know */
     const char *backend_name; /* task->backend; static */
     int retries;
     bool go_on;               /* on_error */

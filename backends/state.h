@@ -85,6 +85,9 @@ bool loom_state_has_restore(uint64_t address); /* of any of its states */
 void loom_state_restore(uint64_t address);
 /* After the call: where a task has left the surroundings changed, the next call takes on the program's again. */
 void loom_state_check(void);
+/* The library itself has changed variables, right after a check: what holds now is how a call finds its surroundings.
+ */
+void loom_state_mark(void);
 
 #ifdef __cplusplus
 }

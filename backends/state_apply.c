@@ -84,6 +84,13 @@ static parloom_status apply_changed(const struct loom_state_item_shared *item, s
     return status;
 }
 
+void loom_state_mark(void)
+{
+    if (had.surroundings_version == 0) return;
+    loom_surroundings_unmark(had.mark);
+    had.mark = loom_surroundings_mark();
+}
+
 static const struct loom_state_shared *state_at(uint64_t address)
 {
     return (const struct loom_state_shared *)(uintptr_t)address;
@@ -100,8 +107,7 @@ parloom_status loom_state_apply(uint64_t address, struct loom_seat_shared *seat,
         parloom_status status = loom_surroundings_apply(&state->surroundings, fetch, fetch_state, error);
         if (status != PARLOOM_OK) return status;
         had.surroundings_version = state->surroundings_version;
-        loom_surroundings_unmark(had.mark);
-        had.mark = loom_surroundings_mark();
+        loom_state_mark();
     }
     for (size_t k = 0; k < state->n_items; k++) {
         parloom_status status = apply_changed(&state->items[k], seat, error);

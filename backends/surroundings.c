@@ -40,15 +40,30 @@ static const char *locale_now(void)
     return locale != NULL ? locale : "C";
 }
 
+/* How many bytes the variables from k on take that lie one behind the other, as the kernel has put them, before the
+ * last of them; *k_out is the last. */
+static size_t measure_run(const struct loom_surroundings *surroundings, size_t k, size_t *k_out)
+{
+    const size_t *steps = surroundings->steps, end = surroundings->n_variables - 1;
+    char *const *variables = environ;
+    const char *first = variables[k], *next = first + steps[k];
+    for (; k < end && variables[k + 1] == next; next += steps[k]) k++;
+    *k_out = k;
+    return (size_t)(next - first) - steps[k];
+}
+
+/* Those that lie in a row are compared in one go: all of them, mostly, and in a stream for each call. */
 static bool has_environment(const struct loom_surroundings *surroundings)
 {
     const char *at = surroundings->environment;
-    size_t k = 0;
-    for (char **variable = environ; variable != NULL && *variable != NULL; variable++, k++) {
-        if (k == surroundings->n_variables || strcmp(at, *variable) != 0) return false;
-        at += surroundings->steps[k];
+    for (size_t k = 0, last; k < surroundings->n_variables; k = last + 1) {
+        const char *variable = environ != NULL ? environ[k] : NULL;
+        if (variable == NULL) return false;
+        size_t nbytes = measure_run(surroundings, k, &last);
+        if (memcmp(at, variable, nbytes) != 0 || strcmp(at + nbytes, variable + nbytes) != 0) return false;
+        at += nbytes + surroundings->steps[last];
     }
-    return k == surroundings->n_variables;
+    return environ == NULL || environ[surroundings->n_variables] == NULL;
 }
 
 bool loom_surroundings_hold(const struct loom_surroundings *surroundings)

@@ -273,8 +273,12 @@ static parloom_status begin_call(struct loom_worker_self *worker, parloom_error 
 
 void loom_worker_set_environment(struct loom_worker_self *worker)
 {
+    const struct loom_inner_threads *inner = &worker->letter->inner;
     loom_fpu_write(worker->letter->fp_control);
-    loom_inner_threads_settle(&worker->letter->inner);
+    if (loom_inner_threads_are_settled(inner)) return;
+    loom_state_check(); /* before our variables: theirs is no change that a task has left */
+    loom_inner_threads_settle(inner);
+    loom_state_mark();
 }
 
 static uint64_t cpu_ns(const struct loom_worker_self *worker)

@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Up to there glibc's malloc has blocks at hand for the thread; its calloc does not look for them. */
+enum { FEW_BYTES = 1032 };
+
 bool loom_memory_mul(size_t a, size_t b, size_t *product_out)
 {
     size_t product;
@@ -35,7 +38,9 @@ void *loom_memory_zeroed(size_t count, size_t item_nbytes)
     size_t nbytes;
     /* calloc checks the product too, but AddressSanitizer's ends the program when it does not fit. */
     if (loom_fault_hit(LOOM_FAULT_MALLOC) || !loom_memory_mul(count, item_nbytes, &nbytes)) return NULL;
-    return calloc(nbytes ? nbytes : 1, 1); /* calloc(0, n) may be NULL, which here means failure */
+    if (nbytes > FEW_BYTES) return calloc(nbytes, 1);
+    void *block = malloc(nbytes ? nbytes : 1); /* malloc(0) may be NULL, which here means failure */
+    return block ? memset(block, 0, nbytes) : NULL;
 }
 
 void *loom_memory_grow(void *block, size_t count, size_t item_nbytes)

@@ -61,12 +61,10 @@ static parloom_status check_room(const char *name, const void *array, size_t cou
 static parloom_status check_choices(const parloom_options *options, parloom_error *error)
 {
     int value;
-    const struct loom_option *option;
-    for (size_t i = 0; (option = loom_options_table(i)); i++)
-        if (!loom_options_table_holds(options, i, &value))
-            return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "%s is %d, which is none of: %s", option->name,
-                                    value, option->range);
-    return PARLOOM_OK;
+    const struct loom_option *option = loom_options_table_find_odd(options, &value);
+    if (!option) return PARLOOM_OK;
+    return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "%s is %d, which is none of: %s", option->name, value,
+                            option->range);
 }
 
 static parloom_status check_sizes(const parloom_options *options, parloom_error *error)
@@ -184,9 +182,17 @@ static bool is_unset(const void *options, const struct field *field)
     return true;
 }
 
+/* As the environment mostly is: no field has to be looked at, in each call. */
+static bool is_all_unset(const parloom_options *options)
+{
+    static const parloom_options unset = { .struct_size = sizeof unset };
+    return memcmp(options, &unset, sizeof unset) == 0; /* padding that is not zero only makes it slow */
+}
+
 void loom_options_fill_unset(parloom_options *onto, const parloom_options *under)
 {
     bool take = false;
+    if (is_all_unset(under)) return;
     /* Settings of another backend than the one that was chosen above would only be refused by it. */
     bool other_backend = onto->backend && under->backend && strcmp(onto->backend, under->backend) != 0;
     const char *params = onto->backend_params;

@@ -262,13 +262,21 @@ parloom_status loom_options_table_assign(parloom_options *options, int index, co
     return loom_status_fail(error, PARLOOM_ERR_INTERNAL, 0, "option %s has no kind", label);
 }
 
-bool loom_options_table_holds(const parloom_options *options, size_t index, int *value_out)
+static bool is_known(const struct row *row, int value)
 {
-    if (TABLE[index].kind != CHOICE) return true;
-    memcpy(value_out, (const char *)options + TABLE[index].offset, sizeof *value_out);
-    const struct loom_options_choice *choice = TABLE[index].choices;
-    while (choice->word && choice->value != *value_out) choice++;
-    return *value_out == 0 || choice->word;
+    const struct loom_options_choice *choice = row->choices;
+    while (choice->word && choice->value != value) choice++;
+    return choice->word;
+}
+
+const struct loom_option *loom_options_table_find_odd(const parloom_options *options, int *value_out)
+{
+    for (const struct row *row = TABLE; row < TABLE + ROWS; row++) {
+        if (row->kind != CHOICE) continue;
+        memcpy(value_out, (const char *)options + row->offset, sizeof *value_out);
+        if (*value_out != 0 && !is_known(row, *value_out)) return &row->shown;
+    }
+    return NULL;
 }
 
 /* Borrows value: the texts of an option (backend, temp_folder, ...) live as long as the options that name them. */

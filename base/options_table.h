@@ -16,8 +16,8 @@ const char *loom_options_table_nearest(const char *name);
 /* label: what messages call it. Text values are borrowed: the option points to text itself. */
 parloom_status loom_options_table_assign(parloom_options *options, int index, const char *label, const char *text,
                                          parloom_error *error);
-/* Is the number of an enum option one that its table knows (or unset)? true for all other options. */
-bool loom_options_table_holds(const parloom_options *options, size_t index, int *value_out);
+/* The first option of words whose number is none that its table knows, nor unset; NULL: all are known. */
+const struct loom_option *loom_options_table_find_odd(const parloom_options *options, int *value_out);
 
 #ifdef __cplusplus
 }

@@ -35,9 +35,14 @@ const char *parloom_status_name(parloom_status status)
 void loom_status_clear(parloom_error *error)
 {
     if (!error) return;
-    memset(error, 0, sizeof *error);
+    /* Each call and each result of a stream clears a record: member by member, and of the message its first byte. */
+    error->status = PARLOOM_OK;
+    error->code = error->sys_errno = error->signal = error->pid = error->attempt = 0;
     error->worker = -1;
     error->task = PARLOOM_NO_TASK;
+    error->address = error->peak_nbytes = 0;
+    for (size_t k = 0; k < sizeof error->reserved / sizeof error->reserved[0]; k++) error->reserved[k] = 0;
+    error->message[0] = '\0';
 }
 
 /* A character of several bytes that the end cut is taken away whole: the text stays valid UTF-8. */

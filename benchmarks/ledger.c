@@ -75,7 +75,7 @@ void ledger_close(void)
 static void write_samples(const char *quantity, const char *unit, const struct rounds_side *side)
 {
     if (!ledger.csv) return;
-    for (int round = 0; round < ledger.flags->rounds; round++) {
+    for (int round = 0; round < rounds_taken(side, ledger.flags->rounds); round++) {
         fprintf(ledger.csv, "%s,%s,\"%s\",%d,%.6g,%s\n", ledger.benchmark, quantity, side->name, round + 1,
                 side->samples[round], unit);
     }

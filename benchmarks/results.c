@@ -3,12 +3,15 @@
  * results.c - what do results cost: written into a shared array that is there, into a private one, or returned?
  *
  * Rows of 8 MiB, 512 MiB together, each filled by one task. Private out arrays are staged in shared memory and copied
- * back when the call ends. Peers: the plain loop, OpenMP threads filling an ordinary array, joblib filling a memmap
- * and joblib returning the rows. "fresh" memory has not been touched before, "again" has.
+ * back when the call ends. In a stream each task makes its row in memory of its own and returns it; "kept" is copied
+ * out of the result into an ordinary array, as what joblib returns is the caller's. Peers: the plain loop, OpenMP
+ * threads filling an ordinary array, joblib filling a memmap and joblib returning the rows. "fresh" memory has not been
+ * touched before, "again" has.
  */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "body.h"
 #include "call.h"
@@ -70,6 +73,55 @@ static double take_parloom(const void *given)
     return ns;
 }
 
+/* ---- returned through a stream */
+
+static int return_row(const parloom_task *task, void *const *args)
+{
+    static double *row; /* of this worker, for its life */
+    (void)args;
+    if (!row) row = malloc(row_bytes());
+    if (!row) return 1;
+    body_fill(row, ROW_DOUBLES, (double)task->index);
+    return parloom_return(task, row, row_bytes()) != 0;
+}
+
+static int give_row(void *state, parloom_call *call_out)
+{
+    size_t *next = state;
+    *call_out = (parloom_call){ return_row, NULL, 0 };
+    return ++*next <= rows;
+}
+
+/* How many rows came, each in its turn and whole. array: where they are kept, or NULL. */
+static size_t consume(parloom_stream *stream, double *array)
+{
+    parloom_result result;
+    size_t good = 0;
+    bool is_done = false;
+    while (parloom_stream_next(stream, &result, &is_done, NULL) == PARLOOM_OK && !is_done) {
+        const double *row = result.data;
+        if (result.status != PARLOOM_OK || result.nbytes != row_bytes()) continue;
+        good += row[0] == (double)good && row[ROW_DOUBLES - 1] == row[0];
+        if (array) memcpy(array + result.index * ROW_DOUBLES, row, row_bytes());
+    }
+    return good;
+}
+
+static double take_stream(const void *given)
+{
+    const struct how *how = given;
+    parloom_stream *stream = NULL;
+    size_t next = 0;
+    footprint_warm(rows * row_bytes());
+    double start = stopwatch_now_ns();
+    const parloom_options *options = PARLOOM_OPTIONS(.n_jobs = jobs, .backend = how->backend);
+    if (parloom_stream_open(&stream, give_row, &next, true, options, NULL) != PARLOOM_OK) return ROUNDS_UNKNOWN;
+    size_t good = consume(stream, how->array);
+    parloom_stream_close(stream);
+    double ns = stopwatch_now_ns() - start;
+    return good == rows ? ns : ROUNDS_UNKNOWN;
+}
+
 static double take_serial(const void *given)
 {
     const struct how *how = given;
@@ -95,19 +147,22 @@ static void measure(double *private, double *shared)
                      threads = { .backend = "threads", .array = private },
                      openmp_fresh = { .peer = openmp, .question = "fill" },
                      openmp_again = { .peer = openmp, .question = "fill", .answer = 1 },
+                     streamed = { .backend = "processes" }, kept = { .backend = "processes", .array = private },
                      memmap = { .peer = joblib, .question = "filled" },
                      returned = { .peer = joblib, .question = "returned" };
-    static struct rounds_side sides[9];
+    static struct rounds_side sides[11];
     size_t n = 0;
-    sides[n++] = (struct rounds_side){ "serial, again", take_serial, &plain, { 0 } };
-    sides[n++] = (struct rounds_side){ "processes, shared, fresh", take_parloom, &fresh, { 0 } };
-    sides[n++] = (struct rounds_side){ "openmp, fresh", take_peer, &openmp_fresh, { 0 } };
-    sides[n++] = (struct rounds_side){ "processes, shared, again", take_parloom, &again, { 0 } };
-    sides[n++] = (struct rounds_side){ "openmp, again", take_peer, &openmp_again, { 0 } };
-    sides[n++] = (struct rounds_side){ "joblib, memmap, again", take_peer, &memmap, { 0 } };
-    sides[n++] = (struct rounds_side){ "processes, private (staged)", take_parloom, &staged, { 0 } };
-    sides[n++] = (struct rounds_side){ "joblib, returned", take_peer, &returned, { 0 } };
-    sides[n++] = (struct rounds_side){ "threads, private, again", take_parloom, &threads, { 0 } };
+    sides[n++] = (struct rounds_side){ "serial, again", take_serial, &plain, 0, { 0 } };
+    sides[n++] = (struct rounds_side){ "processes, shared, fresh", take_parloom, &fresh, 0, { 0 } };
+    sides[n++] = (struct rounds_side){ "openmp, fresh", take_peer, &openmp_fresh, 0, { 0 } };
+    sides[n++] = (struct rounds_side){ "processes, shared, again", take_parloom, &again, 0, { 0 } };
+    sides[n++] = (struct rounds_side){ "openmp, again", take_peer, &openmp_again, 0, { 0 } };
+    sides[n++] = (struct rounds_side){ "joblib, memmap, again", take_peer, &memmap, 0, { 0 } };
+    sides[n++] = (struct rounds_side){ "processes, private (staged)", take_parloom, &staged, 0, { 0 } };
+    sides[n++] = (struct rounds_side){ "joblib, returned", take_peer, &returned, 3, { 0 } };
+    sides[n++] = (struct rounds_side){ "processes, stream", take_stream, &streamed, 0, { 0 } };
+    sides[n++] = (struct rounds_side){ "processes, stream, kept", take_stream, &kept, 0, { 0 } };
+    sides[n++] = (struct rounds_side){ "threads, private, again", take_parloom, &threads, 0, { 0 } };
     ledger_measure("results", "ns", sides, n);
     double ours = ledger_median(sides, n, "processes, shared, again") / 1e6;
     double back = ledger_median(sides, n, "processes, private (staged)") / 1e6;
@@ -116,7 +171,11 @@ static void measure(double *private, double *shared)
     ledger_at_most("results, preallocated shared array / OpenMP, fresh array", "ms", ours, openmp_ms, ROUNDS_UNKNOWN);
     ledger_times_faster("results, preallocated / joblib's memmap", "ms", ours,
                         ledger_median(sides, n, "joblib, memmap, again") / 1e6, ROUNDS_UNKNOWN);
-    ledger_times_faster("results, preallocated / joblib returning arrays", "ms", ours, returned_ms, ROUNDS_UNKNOWN);
+    ledger_times_faster("results, preallocated / joblib returning arrays", "ms", ours, returned_ms, 20);
+    ledger_times_faster("results, through a stream / joblib returning arrays", "ms",
+                        ledger_median(sides, n, "processes, stream") / 1e6, returned_ms, 5);
+    ledger_times_faster("results, through a stream and kept / joblib returning arrays", "ms",
+                        ledger_median(sides, n, "processes, stream, kept") / 1e6, returned_ms, ROUNDS_UNKNOWN);
     ledger_times_faster("results, private out (staged) / joblib returning arrays", "ms", back, returned_ms,
                         ROUNDS_UNKNOWN);
     peer_stop(joblib);

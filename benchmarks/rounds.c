@@ -3,6 +3,7 @@
 #include "rounds.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -46,10 +47,21 @@ static void leave_the_machine_alone(void)
     all_ticks += after.all - before.all;
 }
 
+int rounds_taken(const struct rounds_side *side, int n_rounds)
+{
+    return side->most > 0 && side->most < n_rounds ? side->most : n_rounds;
+}
+
+static bool has_turn(const struct rounds_side *side, int round, int n_rounds)
+{
+    return round < rounds_taken(side, n_rounds) && (round >= 0 || side->most == 0);
+}
+
 void rounds_run(struct rounds_side *sides, size_t n_sides, int n_rounds)
 {
     for (int round = -1; round < n_rounds; round++) {
         for (size_t i = 0; i < n_sides; i++) {
+            if (!has_turn(&sides[i], round, n_rounds)) continue;
             /* A side that failed once is not asked again: what is missing is said once, and costs no time. */
             if (round >= 0 && isnan(sides[i].samples[round > 0 ? round - 1 : 0])) {
                 sides[i].samples[round] = ROUNDS_UNKNOWN;
@@ -72,6 +84,7 @@ static int compare(const void *left, const void *right)
 static double quantile(const struct rounds_side *side, int n_rounds, double part)
 {
     double sorted[ROUNDS_MAX];
+    n_rounds = rounds_taken(side, n_rounds);
     for (int i = 0; i < n_rounds; i++) {
         if (isnan(side->samples[i])) return ROUNDS_UNKNOWN;
         sorted[i] = side->samples[i];

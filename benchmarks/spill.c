@@ -284,19 +284,19 @@ static const struct how spill = { .look = LOOK_NONE, .times = 1 },
                         joblib_pages = { .name = "pages" }, joblib_call = { .name = "pages", .answer = 1 }, dump;
 
 static struct rounds_side sides[] = {
-    { "parloom fresh, spill", take_parloom, &spill, { 0 } },
-    { "write(2)", take_write, NULL, { 0 } },
-    { "parloom fresh, huge pages refused", take_parloom, &refused, { 0 } },
-    { "mmap + memcpy", take_mapped, NULL, { 0 } },
-    { "parloom fresh, one byte", take_parloom, &byte, { 0 } },
-    { "joblib, one byte", take_joblib, &joblib_byte, { 0 } },
-    { "parloom fresh, all pages", take_parloom, &pages, { 0 } },
-    { "joblib, all pages", take_joblib, &joblib_pages, { 0 } },
-    { "parloom fresh, whole call", take_parloom, &call, { 0 } },
-    { "joblib, whole call", take_joblib, &joblib_call, { 0 } },
-    { "parloom again, one byte", take_parloom, &again, { 0 } },
-    { "warm memcpy", take_memcpy, NULL, { 0 } },
-    { "joblib.dump", take_joblib, &dump, { 0 } },
+    { "parloom fresh, spill", take_parloom, &spill, 0, { 0 } },
+    { "write(2)", take_write, NULL, 0, { 0 } },
+    { "parloom fresh, huge pages refused", take_parloom, &refused, 0, { 0 } },
+    { "mmap + memcpy", take_mapped, NULL, 0, { 0 } },
+    { "parloom fresh, one byte", take_parloom, &byte, 0, { 0 } },
+    { "joblib, one byte", take_joblib, &joblib_byte, 3, { 0 } },
+    { "parloom fresh, all pages", take_parloom, &pages, 0, { 0 } },
+    { "joblib, all pages", take_joblib, &joblib_pages, 3, { 0 } },
+    { "parloom fresh, whole call", take_parloom, &call, 0, { 0 } },
+    { "joblib, whole call", take_joblib, &joblib_call, 3, { 0 } },
+    { "parloom again, one byte", take_parloom, &again, 0, { 0 } },
+    { "warm memcpy", take_memcpy, NULL, 0, { 0 } },
+    { "joblib.dump", take_joblib, &dump, 3, { 0 } },
 };
 enum { SIDES = sizeof sides / sizeof sides[0] };
 
@@ -352,7 +352,7 @@ static bool measure_sizes(size_t largest)
 static void measure_memory(void)
 {
     static struct rounds_side side[1];
-    side[0] = (struct rounds_side){ "parloom", take_memory, NULL, { 0 } };
+    side[0] = (struct rounds_side){ "parloom", take_memory, NULL, 0, { 0 } };
     ledger_measure("memory above the caller's array", "bytes", side, 1);
     char what[96];
     snprintf(what, sizeof what, "%zu MiB: memory above the caller's own (peer: the array's size)", nbytes >> 20);

@@ -142,9 +142,9 @@ static void measure_first(const struct flags *flags)
 {
     const struct how small = { 0 }, large = { .resident = flags->resident }, loky = { .script = "joblib_peer.py" };
     static struct rounds_side sides[3];
-    sides[0] = (struct rounds_side){ "parloom, small program", take_first, &small, { 0 } };
-    sides[1] = (struct rounds_side){ "parloom, large program", take_first, &large, { 0 } };
-    sides[2] = (struct rounds_side){ "loky (joblib), import not counted", take_first, &loky, { 0 } };
+    sides[0] = (struct rounds_side){ "parloom, small program", take_first, &small, 0, { 0 } };
+    sides[1] = (struct rounds_side){ "parloom, large program", take_first, &large, 0, { 0 } };
+    sides[2] = (struct rounds_side){ "loky (joblib), import not counted", take_first, &loky, 0, { 0 } };
     ledger_measure("first call", "ns", sides, 3);
     double ours = ledger_median(sides, 3, sides[1].name), theirs = ledger_median(sides, 3, sides[2].name);
     char what[96];
@@ -183,7 +183,7 @@ static void measure_warm(const struct flags *flags)
     enum { SIDES = sizeof names / sizeof names[0] };
     static struct rounds_side sides[SIDES];
     for (size_t i = 0; i < SIDES; i++) {
-        sides[i] = (struct rounds_side){ names[i], i + 1 < SIDES ? take_warm : take_rested, &hows[i], { 0 } };
+        sides[i] = (struct rounds_side){ names[i], i + 1 < SIDES ? take_warm : take_rested, &hows[i], 0, { 0 } };
     }
     ledger_measure("warm call", "ns", sides, SIDES);
     double ours = ledger_median(sides, SIDES, "processes");

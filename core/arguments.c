@@ -16,6 +16,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+_Static_assert(_Alignof(struct loom_argument) <= _Alignof(uint64_t) && _Alignof(parloom_array) <= _Alignof(uint64_t) &&
+                   _Alignof(struct loom_spill_range) <= _Alignof(uint64_t),
+               "one behind the other in one piece");
+
 enum { ACCUMULATOR_ALIGNMENT = 128 }; /* neighbours are fetched in pairs of lines: no false sharing */
 
 static uint64_t as_address(const void *pointer)
@@ -38,9 +42,8 @@ static parloom_status set_range(struct loom_arguments *arguments, size_t k, cons
                                 parloom_error *error)
 {
     struct loom_spill_range *range = &arguments->ranges[k];
+    *range = (struct loom_spill_range){ .data = arg->data, .nbytes = arg->nbytes };
     range->written = is_written(arguments, arg);
-    range->data = arg->data;
-    range->nbytes = arg->nbytes;
     if (loom_kind_has(arg, LOOM_KIND_ARRAY)) {
         const char *low;
         parloom_status status = loom_array_extent(arg->array, &low, &range->nbytes, error);
@@ -52,33 +55,47 @@ static parloom_status set_range(struct loom_arguments *arguments, size_t k, cons
     return PARLOOM_OK;
 }
 
-static parloom_status make_room(struct loom_arguments *arguments, parloom_error *error)
+static void count(struct loom_arguments *arguments, size_t *n_arrays_out)
 {
     const struct loom_request *request = arguments->request;
     arguments->n_works = request->is_list ? request->n : 1;
-    for (size_t i = 0; i < arguments->n_works; i++) arguments->n_all += request->calls[i].n_args;
-    arguments->works = loom_memory_zeroed(arguments->n_works, sizeof *arguments->works);
-    arguments->all = loom_memory_zeroed(arguments->n_all, sizeof *arguments->all);
-    arguments->ranges = loom_memory_zeroed(arguments->n_all, sizeof *arguments->ranges);
-    if (arguments->works != NULL && arguments->all != NULL && arguments->ranges != NULL) return PARLOOM_OK;
-    return loom_status_fail(error, PARLOOM_ERR_MEMORY, 0, "no memory for the arguments of %zu calls",
-                            arguments->n_works);
+    *n_arrays_out = 0;
+    for (size_t i = 0; i < arguments->n_works; i++) {
+        const parloom_call *call = &request->calls[i];
+        arguments->n_all += call->n_args;
+        for (size_t j = 0; j < call->n_args; j++) *n_arrays_out += loom_kind_has(&call->args[j], LOOM_KIND_ARRAY);
+    }
+}
+
+/* One piece: four allocations would be a tenth of a short call, and more of one of a stream. */
+static parloom_status make_room(struct loom_arguments *arguments, parloom_error *error)
+{
+    size_t n_arrays, each = sizeof *arguments->all + sizeof *arguments->ranges, nbytes = 0, more = 0;
+    count(arguments, &n_arrays);
+    bool fits = loom_memory_mul(arguments->n_works, sizeof *arguments->works, &nbytes) &&
+                loom_memory_mul(arguments->n_all, each, &more) && loom_memory_add(nbytes, more, &nbytes) &&
+                loom_memory_mul(n_arrays, sizeof *arguments->arrays, &more) && loom_memory_add(nbytes, more, &nbytes);
+    if (fits && nbytes > sizeof arguments->few) arguments->block = loom_memory_grow(NULL, 1, nbytes);
+    if (!fits || (nbytes > sizeof arguments->few && arguments->block == NULL))
+        return loom_status_fail(error, PARLOOM_ERR_MEMORY, 0, "no memory for the arguments of %zu calls",
+                                arguments->n_works);
+    arguments->works = arguments->block != NULL ? arguments->block : (void *)arguments->few;
+    arguments->all = (void *)(arguments->works + arguments->n_works);
+    arguments->ranges = (void *)(arguments->all + arguments->n_all);
+    arguments->arrays = (void *)(arguments->ranges + arguments->n_all);
+    return PARLOOM_OK;
 }
 
 static parloom_status set_ranges(struct loom_arguments *arguments, parloom_error *error)
 {
-    size_t k = 0, n_arrays = 0;
+    size_t k = 0;
     for (size_t i = 0; i < arguments->n_works; i++) {
         const parloom_call *call = &arguments->request->calls[i];
         for (size_t j = 0; j < call->n_args; j++, k++) {
             parloom_status status = set_range(arguments, k, &call->args[j], error);
             if (status != PARLOOM_OK) return status;
-            n_arrays += loom_kind_has(&call->args[j], LOOM_KIND_ARRAY);
         }
     }
-    arguments->arrays = loom_memory_zeroed(n_arrays, sizeof *arguments->arrays);
-    if (arguments->arrays == NULL)
-        return loom_status_fail(error, PARLOOM_ERR_MEMORY, 0, "no memory for %zu arrays", n_arrays);
     return PARLOOM_OK;
 }
 
@@ -99,6 +116,10 @@ static parloom_status copy_ranges(struct loom_arguments *arguments, const parloo
         .temp_folder = options->temp_folder,
         .inputs_stay = arguments->stage != LOOM_STAGE_ALL,
         .outputs_stay = arguments->stage == LOOM_STAGE_NONE,
+        .account = arguments->account,
+        .account_nbytes = sizeof arguments->account,
+        .letter = arguments->letter,
+        .letter_nbytes = arguments->letter_nbytes,
     };
     return loom_spill_begin(&arguments->spill, arguments->ranges, arguments->n_all, &limits, error);
 }
@@ -189,10 +210,9 @@ static void set_argument(struct loom_arguments *arguments, size_t k, const parlo
 {
     const struct loom_spill_range *range = &arguments->ranges[k];
     struct loom_argument *argument = &arguments->all[k];
-    argument->form = form_of(arg);
-    argument->address = as_address(range->shared);
-    argument->nbytes = range->nbytes;
-    argument->stride = arg->stride;
+    *argument = (struct loom_argument){
+        .form = form_of(arg), .address = as_address(range->shared), .nbytes = range->nbytes, .stride = arg->stride
+    };
     argument->copy_on_write = is_own_view(arguments, arg, range);
     if (argument->form == LOOM_ARGUMENT_ARRAY) set_array(arguments, k, arg, (*arrays)++);
 }
@@ -212,7 +232,7 @@ static void set_works(struct loom_arguments *arguments)
 parloom_status loom_arguments_stage(struct loom_arguments *arguments, const struct loom_request *request,
                                     const parloom_options *options, int memory, size_t block_size, parloom_error *error)
 {
-    memset(arguments, 0, sizeof *arguments);
+    memset(arguments, 0, offsetof(struct loom_arguments, few));
     arguments->request = request;
     arguments->is_read_write = options->mmap_mode == PARLOOM_MMAP_RW || options->mmap_mode == PARLOOM_MMAP_W;
     arguments->is_copy_on_write = options->mmap_mode == PARLOOM_MMAP_C;
@@ -237,11 +257,8 @@ void loom_arguments_release(struct loom_arguments *arguments)
         loom_arena_free(arguments->accumulators_arena, arguments->accumulators);
     else
         free(arguments->accumulators);
-    free(arguments->works);
-    free(arguments->all);
-    free(arguments->arrays);
-    free(arguments->ranges);
-    memset(arguments, 0, sizeof *arguments);
+    free(arguments->block);
+    memset(arguments, 0, offsetof(struct loom_arguments, few));
 }
 
 /* ---------------------------------------------------------------- delivery */
@@ -314,7 +331,8 @@ static void combine(const struct loom_arguments *arguments)
 size_t loom_arguments_deliver(const struct loom_arguments *arguments, const struct loom_tally *tally)
 {
     size_t copied = 0, k = 0;
-    for (size_t i = 0; arguments->spill != NULL && i < arguments->n_works; i++) {
+    bool has_staged = arguments->spill != NULL && loom_spill_has_written(arguments->spill);
+    for (size_t i = 0; has_staged && i < arguments->n_works; i++) {
         const parloom_call *call = &arguments->request->calls[i];
         for (size_t j = 0; j < call->n_args; j++, k++) copied += deliver_one(arguments, k, &call->args[j], tally);
     }

@@ -23,6 +23,11 @@ struct loom_request {
     const parloom_call *calls; /* is_list ? n : 1 */
 };
 
+enum {
+    LOOM_ARGUMENTS_FEW_BYTES = 384,    /* of a function with four arguments */
+    LOOM_ARGUMENTS_ACCOUNT_BYTES = 512 /* of their copies */
+};
+
 struct loom_arguments {
     const struct loom_request *request;
     size_t n_works, n_all; /* works, and arguments of all works */
@@ -31,12 +36,18 @@ struct loom_arguments {
     parloom_array *arrays;                 /* one for each argument that is an array */
     struct loom_spill_range *ranges;       /* one for each argument with bytes in private or shared memory */
     struct loom_spill *spill;              /* copies and holds; NULL: none were needed */
+    void *block;                           /* of the four above, where they are not few; else NULL */
     size_t block_size, n_blocks;           /* of reductions; 0: none */
     char *accumulators;                    /* of all reductions, in shared or private memory */
     struct loom_arena *accumulators_arena; /* NULL: private */
     bool is_read_write;                    /* mmap_mode r+ or w+: in is inout */
     bool is_copy_on_write;                 /* mmap_mode c */
     enum { LOOM_STAGE_NONE, LOOM_STAGE_OUTPUTS, LOOM_STAGE_ALL } stage;
+    /* What follows is not cleared, nor moved once it is staged. */
+    uint64_t few[LOOM_ARGUMENTS_FEW_BYTES / sizeof(uint64_t)];
+    uint64_t account[LOOM_ARGUMENTS_ACCOUNT_BYTES / sizeof(uint64_t)];
+    void *letter; /* the owner's, for small inputs (shm/spill.h); or NULL */
+    size_t letter_nbytes;
 };
 
 parloom_status loom_arguments_check(const struct loom_request *request, parloom_error *error);

@@ -52,7 +52,8 @@ static void freeze_cores(const struct loom_plan *plan, struct loom_run *run)
     int most = plan->options.inner_max_num_threads;
     run->cores = loom_shift_cores();
     if (most <= 0 && plan->backend->memory == LOOM_MEMORY_SAME && plan->n_jobs == 1) return;
-    int all = run->cores > 0 ? run->cores : loom_topology_cpu_count(false);
+    if (run->cores <= 0) run->cpus = loom_topology_cpu_count(false);
+    int all = run->cores > 0 ? run->cores : run->cpus;
     int share = all / plan->n_jobs > 0 ? all / plan->n_jobs : 1;
     if (run->placement != NULL && loom_placement_least(run->placement) < share)
         share = loom_placement_least(run->placement);

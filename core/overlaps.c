@@ -41,8 +41,23 @@ static int by_address(const void *left, const void *right)
     return (a->low > b->low) - (a->low < b->low);
 }
 
+/* Most calls only read, or write what is shared: they are not compared. */
+static bool is_any_written(const struct loom_arguments *arguments)
+{
+    size_t k = 0;
+    for (size_t i = 0; i < arguments->n_works; i++) {
+        const parloom_call *call = &arguments->request->calls[i];
+        for (size_t j = 0; j < call->n_args; j++, k++) {
+            const struct loom_spill_range *range = &arguments->ranges[k];
+            bool is_read = use_of(&call->args[j], range) == READ;
+            if (!is_read && range->nbytes > 0 && !parloom_is_shared(range->data)) return true;
+        }
+    }
+    return false;
+}
+
 /* The private ranges of the call; how many. */
-static size_t gather(const struct loom_arguments *arguments, struct extent *extents, bool *is_any_written)
+static size_t gather(const struct loom_arguments *arguments, struct extent *extents)
 {
     size_t count = 0, k = 0;
     for (size_t i = 0; i < arguments->n_works; i++) {
@@ -51,9 +66,7 @@ static size_t gather(const struct loom_arguments *arguments, struct extent *exte
             const struct loom_spill_range *range = &arguments->ranges[k];
             const char *low = range->data;
             if (range->nbytes == 0 || parloom_is_shared(low)) continue;
-            enum use use = use_of(&call->args[j], range);
-            if (use != READ) *is_any_written = true;
-            extents[count++] = (struct extent){ low, low + range->nbytes, use };
+            extents[count++] = (struct extent){ low, low + range->nbytes, use_of(&call->args[j], range) };
         }
     }
     return count;
@@ -87,15 +100,13 @@ static parloom_status sweep(struct extent *extents, size_t count, parloom_error 
 
 parloom_status loom_arguments_check_overlaps(const struct loom_arguments *arguments, parloom_error *error)
 {
-    bool is_any_written = false;
     struct extent few[16];
     struct extent *extents = few;
-    if (arguments->n_all < 2) return PARLOOM_OK;
+    if (arguments->n_all < 2 || !is_any_written(arguments)) return PARLOOM_OK;
     if (arguments->n_all > sizeof few / sizeof *few) extents = loom_memory_zeroed(arguments->n_all, sizeof *extents);
     if (extents == NULL)
         return loom_status_fail(error, PARLOOM_ERR_MEMORY, 0, "no memory to compare %zu arguments", arguments->n_all);
-    size_t count = gather(arguments, extents, &is_any_written);
-    parloom_status status = is_any_written ? sweep(extents, count, error) : PARLOOM_OK;
+    parloom_status status = sweep(extents, gather(arguments, extents), error);
     if (extents != few) free(extents);
     return status;
 }

@@ -116,7 +116,8 @@ static parloom_status choose_pool(struct loom_plan *plan, const parloom_options 
         plan->pool = outside.pool;
         return fill_on_pool(plan, error);
     }
-    return loom_scope_fill(&plan->options, error);
+    plan->options = outside;
+    return PARLOOM_OK;
 }
 
 /* ----------------------------------------------------------------- backend */

@@ -104,7 +104,7 @@ static void hand_out(parloom_stream *stream, struct loom_stream_item *item, parl
 {
     const struct loom_parcel *parcel = &item->parcel;
     bool has_data = parcel->returned_nbytes != LOOM_PARCEL_NOTHING;
-    memset(result, 0, sizeof *result);
+    memset(result->reserved, 0, sizeof result->reserved); /* not the kilobyte of error.message, for each result */
     result->index = parcel->index;
     result->status = parcel->status;
     result->data = has_data ? parcel->room.address : NULL;

@@ -61,7 +61,8 @@ void loom_stream_destroy(parloom_stream *stream)
     loom_tally_fini(&stream->tally);
     pthread_mutex_destroy(&stream->lock);
     free(stream->placement);
-    for (struct loom_parcel *spare; (spare = loom_parcel_pop(&stream->spare)) != NULL;) free(spare);
+    for (struct loom_parcel *spare; (spare = loom_parcel_pop(&stream->spare)) != NULL;)
+        loom_stream_free_item((struct loom_stream_item *)spare);
     free(stream->early);
     free(stream);
 }

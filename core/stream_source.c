@@ -12,11 +12,12 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "core/state.h"
+#include "shm/letters.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCH_MOST = 64 };
+enum { BATCH_MOST = 64, LETTER_NBYTES = 256 };
 #define BATCH_SHORT_S 50e-6  /* batches grow while their tasks take less on average, */
 #define BATCH_LONG_S  200e-6 /* and shrink when they take more */
 
@@ -24,6 +25,8 @@ void loom_stream_free_item(struct loom_stream_item *item)
 {
     loom_records_release(&item->parcel.records);
     loom_arguments_release(&item->arguments);
+    if (item->arguments.letter != NULL)
+        loom_arena_free(loom_letters_arena(LOOM_SEGMENT_READ, NULL), item->arguments.letter);
     free(item);
 }
 
@@ -34,12 +37,32 @@ void loom_stream_put_item(parloom_stream *stream, struct loom_stream_item *item)
     loom_parcel_push(&stream->spare, &item->parcel);
 }
 
-/* Zeroed. */
+/* As if zeroed, but for the kilobyte of message that its error may have had. Arguments are left empty by releasing
+ * them. */
+static void empty(struct loom_parcel *parcel)
+{
+    size_t rest = offsetof(struct loom_parcel, error) + sizeof parcel->error;
+    memset((void *)parcel, 0, offsetof(struct loom_parcel, error));
+    loom_status_clear(&parcel->error);
+    memset((char *)parcel + rest, 0, sizeof *parcel - rest);
+}
+
+/* Small inputs of one call after the other. Without it each gets a block of its own. */
+static void make_letter(struct loom_arguments *arguments)
+{
+    parloom_error error;
+    struct loom_arena *arena = loom_letters_arena(LOOM_SEGMENT_READ, &error);
+    if (arena != NULL) arguments->letter = loom_arena_allocate(arena, LETTER_NBYTES, 0, false, &error);
+    if (arguments->letter != NULL) arguments->letter_nbytes = LETTER_NBYTES;
+}
+
 static struct loom_stream_item *get_item(parloom_stream *stream)
 {
     struct loom_stream_item *item = (struct loom_stream_item *)loom_parcel_pop(&stream->spare);
-    if (item == NULL) return loom_memory_zeroed(1, sizeof *item);
-    memset(item, 0, sizeof *item);
+    if (item != NULL)
+        empty(&item->parcel);
+    else if ((item = loom_memory_zeroed(1, sizeof *item)) != NULL)
+        make_letter(&item->arguments);
     return item;
 }
 

@@ -109,11 +109,23 @@ static parloom_memory_policy policy_of_block(const struct loom_arena *arena)
     return policy == PARLOOM_MEMORY_UNSET && is_public ? loom_memory_policy_around() : policy;
 }
 
-static struct loom_arena_part *make_part(struct loom_arena *arena, size_t nbytes, bool has_pages, parloom_error *error)
+/* What workers only read is written for a call and let go after it: the next one finds the pages, and workers have them
+ * mapped. */
+static bool is_kept_warm(const struct loom_arena *arena, bool has_pages)
+{
+    return arena->access == LOOM_SEGMENT_READ && !has_pages;
+}
+
+/* may_be_dirty: its bytes need not be zero. */
+static struct loom_arena_part *make_part(struct loom_arena *arena, size_t nbytes, bool has_pages, bool may_be_dirty,
+                                         parloom_error *error)
 {
     struct loom_segment *segment = NULL;
     parloom_memory_policy before = loom_memory_policy_set(has_pages ? PARLOOM_MEMORY_UNSET : policy_of_block(arena));
-    parloom_status status = loom_segment_create(nbytes, arena->access, arena->folder, &segment, error);
+    parloom_status status =
+        may_be_dirty && is_kept_warm(arena, has_pages)
+            ? loom_segment_create_copy(NULL, nbytes, 0, arena->access, arena->folder, &segment, error)
+            : loom_segment_create(nbytes, arena->access, arena->folder, &segment, error);
     (void)loom_memory_policy_set(before);
     if (status != PARLOOM_OK) return NULL;
     struct loom_arena_part *part =
@@ -128,7 +140,7 @@ static struct loom_arena_part *make_part(struct loom_arena *arena, size_t nbytes
 static void drop_part(struct loom_arena *arena, struct loom_arena_part *part)
 {
     arena->by_id[part->segment->id] = NULL;
-    loom_segment_release(part->segment, false);
+    loom_segment_release(part->segment, is_kept_warm(arena, part->page_count > 0));
     loom_arena_part_destroy(part);
 }
 
@@ -149,10 +161,10 @@ static void unlink_part(struct loom_arena *arena, struct loom_arena_part *part)
 static struct loom_arena_part *grow(struct loom_arena *arena, parloom_error *error)
 {
     bool has_less = arena->next_nbytes > FIRST_NBYTES;
-    struct loom_arena_part *part = make_part(arena, arena->next_nbytes, true, has_less ? NULL : error);
+    struct loom_arena_part *part = make_part(arena, arena->next_nbytes, true, false, has_less ? NULL : error);
     if (!part && has_less) {
         arena->next_nbytes = FIRST_NBYTES; /* a small one may still fit */
-        part = make_part(arena, arena->next_nbytes, true, error);
+        part = make_part(arena, arena->next_nbytes, true, false, error);
     }
     if (!part) return NULL;
     if (arena->next_nbytes < LAST_NBYTES) arena->next_nbytes *= 2;
@@ -269,10 +281,10 @@ static void *allocate_run(struct loom_arena *arena, size_t nbytes, size_t modulo
                     zeroed);
 }
 
-static void *allocate_big(struct loom_arena *arena, size_t nbytes, size_t modulo, parloom_error *error)
+static void *allocate_big(struct loom_arena *arena, size_t nbytes, size_t modulo, bool zeroed, parloom_error *error)
 {
     if (nbytes > SIZE_MAX - modulo) return short_of_memory(nbytes, error);
-    struct loom_arena_part *part = make_part(arena, nbytes + modulo, false, error);
+    struct loom_arena_part *part = make_part(arena, nbytes + modulo, false, !zeroed, error);
     return part ? hand_out(&part->whole, part->segment->address, 0, modulo, false) : NULL;
 }
 
@@ -281,7 +293,7 @@ void *loom_arena_allocate(struct loom_arena *arena, size_t nbytes, size_t modulo
     if (nbytes == 0) nbytes = 1;
     pthread_mutex_lock(&arena->lock);
     notice_fork(arena);
-    void *block = nbytes >= BIG_NBYTES - 64                   ? allocate_big(arena, nbytes, modulo64, error)
+    void *block = nbytes >= BIG_NBYTES - 64                   ? allocate_big(arena, nbytes, modulo64, zeroed, error)
                   : nbytes + modulo64 <= LOOM_ARENA_SMALL_MAX ? allocate_small(arena, nbytes, modulo64, zeroed, error)
                                                               : allocate_run(arena, nbytes, modulo64, zeroed, error);
     pthread_mutex_unlock(&arena->lock);

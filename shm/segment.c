@@ -271,7 +271,7 @@ parloom_status loom_segment_create_copy(const void *data, size_t nbytes, size_t 
         loom_segment_warm_take((uint64_t)nbytes + lead, access, &place, loom_memory_policy_now());
     loom_segment_unlock();
     if (!warm) return create(data, nbytes, lead, access, folder, segment_out, error);
-    memcpy(warm->segment.address + lead, data, nbytes);
+    if (data) memcpy(warm->segment.address + lead, data, nbytes);
     warm->segment.used_nbytes = nbytes;
     warm->segment.owner = NULL;
     *segment_out = &warm->segment;

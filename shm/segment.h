@@ -58,7 +58,7 @@ parloom_status loom_segment_create(size_t nbytes, enum loom_segment_access acces
                                    struct loom_segment **segment_out, parloom_error *error);
 /* The same, but its bytes are those of data (copied by the fastest way the place allows) lead bytes behind its start,
  * so that a copy can lie as the original does modulo 64. A warm segment of the same place and access and of fitting
- * size is used again where one was kept. Reserved as it goes. */
+ * size is used again where one was kept. Reserved as it goes. data NULL: they are whatever is there. */
 parloom_status loom_segment_create_copy(const void *data, size_t nbytes, size_t lead, enum loom_segment_access access,
                                         const char *folder, struct loom_segment **segment_out, parloom_error *error);
 /* NULL is fine. keep: hold it warm for reuse, within budgets of bytes and descriptors; else unmapped and its memory

@@ -54,6 +54,9 @@ struct hold {
 
 struct loom_spill {
     size_t n_groups, n_holds, n_tickets;
+    size_t n_segments; /* of groups */
+    bool has_written;  /* a group */
+    bool is_lent;      /* its memory */
     size_t inline_nbytes, spilled_nbytes, largest_nbytes;
     char *blocks[2]; /* [written]: letters and staging */
     char place[64];
@@ -71,15 +74,16 @@ struct pass {
     parloom_error *error;
 };
 
-static struct loom_spill *create(size_t count)
+static struct loom_spill *create(size_t count, const struct loom_spill_limits *limits)
 {
     /* One piece: three allocations would be a quarter of a warm call. */
     size_t each = sizeof(struct group) + sizeof(struct hold) + sizeof(struct ticket), nbytes = 0;
     if (!loom_memory_mul(count, each, &nbytes) || !loom_memory_add(nbytes, sizeof(struct loom_spill), &nbytes))
         return NULL;
-    struct loom_spill *spill = loom_memory_grow(NULL, 1, nbytes);
+    bool is_lent = nbytes <= limits->account_nbytes;
+    struct loom_spill *spill = is_lent ? limits->account : loom_memory_grow(NULL, 1, nbytes);
     if (!spill) return NULL;
-    *spill = (struct loom_spill){ 0 };
+    *spill = (struct loom_spill){ .is_lent = is_lent };
     spill->groups = (struct group *)(spill + 1);
     spill->holds = (struct hold *)(spill->groups + count);
     spill->tickets = (struct ticket *)(spill->holds + count);
@@ -123,17 +127,23 @@ static void *hold_block(const void *data)
     return arena ? loom_arena_hold_at(arena, data) : NULL;
 }
 
-static parloom_status use_published(struct pass *pass, struct loom_spill_range *range, struct hold *hold)
+/* Of most ranges there is nothing to hold. */
+static void add_hold(struct loom_spill *spill, struct hold hold)
+{
+    if (hold.block || hold.published || hold.file) spill->holds[spill->n_holds++] = hold;
+}
+
+static parloom_status use_published(struct pass *pass, struct loom_spill_range *range, struct loom_published *published)
 {
     size_t made = 0;
-    parloom_status status = loom_published_copy(hold->published, range->data, pass->limits->temp_folder, &range->shared,
-                                                &made, pass->error);
+    parloom_status status =
+        loom_published_copy(published, range->data, pass->limits->temp_folder, &range->shared, &made, pass->error);
     if (status) return status;
     range->is_memmap = true;
     pass->spill->spilled_nbytes += made;
     if (made > pass->spill->largest_nbytes) {
         pass->spill->largest_nbytes = made;
-        snprintf(pass->spill->place, sizeof pass->spill->place, "%s", loom_published_place(hold->published));
+        snprintf(pass->spill->place, sizeof pass->spill->place, "%s", loom_published_place(published));
     }
     return PARLOOM_OK;
 }
@@ -142,8 +152,6 @@ static parloom_status use_published(struct pass *pass, struct loom_spill_range *
 static parloom_status classify(struct pass *pass, size_t index)
 {
     struct loom_spill_range *range = &pass->ranges[index];
-    struct hold *hold = &pass->spill->holds[pass->spill->n_holds++];
-    *hold = (struct hold){ NULL, NULL, NULL };
     range->shared = NULL;
     range->is_memmap = false;
     if (range->nbytes == 0) return PARLOOM_OK; /* nothing that a task could read */
@@ -152,11 +160,12 @@ static parloom_status classify(struct pass *pass, size_t index)
                                 range->data);
     const struct loom_segment *segment = loom_segment_of(range->data);
     bool is_shared = is_within(segment, range), is_own_file = is_shared && is_own(segment, range);
-    if (is_shared) hold->file = loom_segment_hold_file(range->data);
+    struct hold hold = { .file = is_shared ? loom_segment_hold_file(range->data) : NULL };
+    if (is_shared && !is_own_file && !hold.file) hold.block = hold_block(range->data);
+    add_hold(pass->spill, hold);
     if (is_shared && !is_own_file) {
         pass_as_it_is(range);
         range->is_memmap = true;
-        hold->block = hold->file ? NULL : hold_block(range->data);
         return PARLOOM_OK;
     }
     struct ticket *ticket = &pass->spill->tickets[pass->spill->n_tickets++];
@@ -167,8 +176,9 @@ static parloom_status classify(struct pass *pass, size_t index)
     }
     if (is_own_file) return check_whole(segment, pass->error);
     if (range->written) return PARLOOM_OK;
-    hold->published = loom_published_acquire(range->data, range->nbytes);
-    return hold->published ? use_published(pass, range, hold) : PARLOOM_OK;
+    struct loom_published *published = loom_published_acquire(range->data, range->nbytes);
+    add_hold(pass->spill, (struct hold){ .published = published });
+    return published ? use_published(pass, range, published) : PARLOOM_OK;
 }
 
 /* --------------------------------------------------------------------- sort */
@@ -180,8 +190,17 @@ static int compare(const void *left, const void *right)
     return a->index < b->index ? -1 : a->index > b->index;
 }
 
+/* As the arguments of a list mostly are: neighbours in an array. */
+static bool are_sorted(const struct ticket *tickets, size_t count)
+{
+    for (size_t i = 1; i < count; i++)
+        if (tickets[i].data < tickets[i - 1].data) return false; /* equal ones stand in the order of their indices */
+    return true;
+}
+
 static void sort_tickets(struct ticket *tickets, size_t count)
 {
+    if (are_sorted(tickets, count)) return;
     if (count > INSERTION_SORT_MAX) {
         qsort(tickets, count, sizeof *tickets, compare);
         return;
@@ -208,6 +227,7 @@ static struct group *group_for(struct loom_spill *spill, const struct loom_spill
     struct group *group = &spill->groups[spill->n_groups++];
     // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): groups are part of the spill's own block
     *group = (struct group){ .low = data, .high = data, .written = range->written };
+    if (range->written) spill->has_written = true;
     return group;
 }
 
@@ -246,6 +266,7 @@ static parloom_status copy_to_segment(struct pass *pass, struct group *group)
         group->is_spilled ? pass->limits->temp_folder : NULL, &group->segment, pass->error);
     if (status) return status;
     group->segment->owner = pass->spill;
+    pass->spill->n_segments++;
     group->copy = group->segment->address + lead;
     return PARLOOM_OK;
 }
@@ -264,6 +285,12 @@ static size_t lay_out(const struct pass *pass, bool written)
     return offset;
 }
 
+static char *make_block(bool written, size_t nbytes, parloom_error *error)
+{
+    struct loom_arena *arena = loom_letters_arena(written ? LOOM_SEGMENT_WRITE : LOOM_SEGMENT_READ, error);
+    return arena ? loom_arena_allocate(arena, nbytes, 0, false, error) : NULL;
+}
+
 static parloom_status copy_small(struct pass *pass, bool written)
 {
     struct loom_spill *spill = pass->spill;
@@ -271,10 +298,9 @@ static parloom_status copy_small(struct pass *pass, bool written)
     parloom_error *error = pass->error ? pass->error : &own;
     size_t nbytes = lay_out(pass, written);
     if (nbytes == 0) return PARLOOM_OK;
-    struct loom_arena *arena = loom_letters_arena(written ? LOOM_SEGMENT_WRITE : LOOM_SEGMENT_READ, error);
-    char *block = arena ? loom_arena_allocate(arena, nbytes, 0, false, error) : NULL;
+    char *block = !written && nbytes <= pass->limits->letter_nbytes ? pass->limits->letter : NULL;
+    if (!block) block = spill->blocks[written] = make_block(written, nbytes, error);
     if (!block) return error->status;
-    spill->blocks[written] = block;
     for (size_t i = 0; i < spill->n_groups; i++) {
         struct group *group = &spill->groups[i];
         if (group->written != written || needs_segment(pass, group)) continue;
@@ -307,7 +333,7 @@ static parloom_status copy_groups(struct pass *pass)
         if (needs_segment(pass, &spill->groups[i])) status = copy_to_segment(pass, &spill->groups[i]);
     }
     if (!status) status = copy_small(pass, false);
-    if (!status) status = copy_small(pass, true);
+    if (!status && spill->has_written) status = copy_small(pass, true);
     for (size_t i = 0; i < spill->n_groups && !status; i++) count(spill, &spill->groups[i]);
     return status;
 }
@@ -340,7 +366,7 @@ static parloom_status take_all(struct pass *pass)
 parloom_status loom_spill_begin(struct loom_spill **spill_out, struct loom_spill_range *ranges, size_t count,
                                 const struct loom_spill_limits *limits, parloom_error *error)
 {
-    struct loom_spill *spill = create(count);
+    struct loom_spill *spill = create(count, limits);
     if (!spill)
         return loom_status_fail(error, PARLOOM_ERR_MEMORY, 0, "no memory to keep account of %zu arguments", count);
     struct pass pass = { .spill = spill, .ranges = ranges, .count = count, .limits = limits, .error = error };
@@ -363,14 +389,20 @@ static void let_go(const struct hold *hold)
 void loom_spill_end(struct loom_spill *spill)
 {
     if (!spill) return;
-    for (size_t i = 0; i < spill->n_groups; i++) loom_segment_release(spill->groups[i].segment, true);
+    for (size_t i = 0; i < spill->n_groups && spill->n_segments > 0; i++)
+        loom_segment_release(spill->groups[i].segment, true);
     if (spill->blocks[0]) loom_arena_free(loom_letters_arena(LOOM_SEGMENT_READ, NULL), spill->blocks[0]);
     if (spill->blocks[1]) loom_arena_free(loom_letters_arena(LOOM_SEGMENT_WRITE, NULL), spill->blocks[1]);
     for (size_t i = 0; i < spill->n_holds; i++) let_go(&spill->holds[i]);
-    free(spill);
+    if (!spill->is_lent) free(spill);
 }
 
 /* ---------------------------------------------------------------- questions */
+
+bool loom_spill_has_written(const struct loom_spill *spill)
+{
+    return spill->has_written;
+}
 
 size_t loom_spill_inline_nbytes(const struct loom_spill *spill)
 {

@@ -33,6 +33,11 @@ struct loom_spill_limits {
     const char *temp_folder; /* NULL: the usual order */
     bool inputs_stay;        /* fork: private inputs are inherited, only written ranges are staged */
     bool outputs_stay;       /* and threads: nothing is copied, shared memory is held alive only */
+    /* Lent until the end, where it is enough; NULL with 0: it is allocated. */
+    void *account; /* for what is noted of the copies */
+    size_t account_nbytes;
+    void *letter; /* a block of loom_letters_arena, which is read-only for workers: for small inputs */
+    size_t letter_nbytes;
 };
 
 struct loom_spill; /* the copies of one call */
@@ -41,6 +46,7 @@ struct loom_spill; /* the copies of one call */
  * read: what a task would read there depended on the backend. INVALID SPACE LIMIT MEMORY IO. */
 parloom_status loom_spill_begin(struct loom_spill **spill_out, struct loom_spill_range *ranges, size_t count,
                                 const struct loom_spill_limits *limits, parloom_error *error);
+bool loom_spill_has_written(const struct loom_spill *spill); /* a copy, which is to be copied back */
 size_t loom_spill_inline_nbytes(const struct loom_spill *spill);
 size_t loom_spill_spilled_nbytes(const struct loom_spill *spill); /* published copies made now count once */
 const char *loom_spill_place(const struct loom_spill *spill);     /* of the largest; "" if none; lives with the spill */

@@ -3,6 +3,8 @@
 
 Usage: joblib_peer.py FOLDER, where libbench_body.so lies.
 """
+import functools
+import multiprocessing
 import os
 import signal
 import sys
@@ -105,7 +107,61 @@ def filled(rows, count, jobs):
     return [time.monotonic_ns() - start]
 
 
-jobs = {f.__name__: f for f in (first, warm, loop, input, dump, returned, filled)}
+def calls(tasks, jobs):
+    """Calls with 64 bytes of their own, taken from a generator as they are needed."""
+    arguments = [bytes([i % 256]) * 64 for i in range(int(tasks))]
+    parallel = Parallel(n_jobs=int(jobs))
+    start = time.monotonic_ns()
+    results = parallel(delayed(joblib_tasks.own)(argument) for argument in arguments)
+    end = time.monotonic_ns()
+    if results != [argument[0] for argument in arguments]:
+        raise ValueError("results of calls are wrong")
+    return [end - start]
+
+
+def bits_of(number):
+    return bytes((number >> bit) & 1 for bit in range(40))
+
+
+def bits_table(entries):
+    """Integers to bit arrays of 40 bytes, the known case of a cache in a dict."""
+    if "bits" not in arrays:
+        arrays["bits"] = {i: bits_of(i) for i in range(entries)}
+    return arrays["bits"]
+
+
+def table_serial(entries, tasks, steps, jobs):
+    work = functools.partial(joblib_tasks.look_up, bits_table(int(entries)), int(steps))
+    start = time.monotonic_ns()
+    list(map(work, range(int(tasks))))
+    return [time.monotonic_ns() - start]
+
+
+def table_pool(entries, tasks, steps, jobs):
+    """multiprocessing.Pool.map: the table is pickled for each chunk, of which there are four for each worker."""
+    with multiprocessing.get_context("forkserver").Pool(int(jobs)) as pool:
+        pool.map(joblib_tasks.empty, range(int(jobs)))
+        work = functools.partial(joblib_tasks.look_up, bits_table(int(entries)), int(steps))
+        start = time.monotonic_ns()
+        pool.map(work, range(int(tasks)))
+        return [time.monotonic_ns() - start]
+
+
+def table_joblib(entries, tasks, steps, jobs):
+    """The table as an array: joblib maps it, a dict it would pickle for each task."""
+    table = numpy.zeros((int(entries), 40), dtype=numpy.uint8)
+    parallel = Parallel(n_jobs=int(jobs))
+    start = time.monotonic_ns()
+    parallel(delayed(joblib_tasks.look_up_array)(table, int(steps), i) for i in range(int(tasks)))
+    return [time.monotonic_ns() - start]
+
+
+jobs = {
+    f.__name__: f
+    for f in (
+        first, warm, loop, input, dump, returned, filled, calls, table_serial, table_pool, table_joblib
+    )  # fmt: skip
+}
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # else the folder would outlive a run that is stopped
 with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="benchmarks_joblib_") as folder:
     answers = os.fdopen(os.dup(1), "w")

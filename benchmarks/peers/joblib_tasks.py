@@ -36,6 +36,22 @@ def touch(array, mode):
     return time.monotonic_ns()
 
 
+def own(argument):
+    """A call with 64 bytes of its own; its result is a number."""
+    return argument[0]
+
+
+def look_up(table, steps, index):
+    """Entry of a table that is bound to the function, as in a pool's map; and a microsecond of work."""
+    body.body_spin(steps)
+    return table[index * 7919 % len(table)][0]
+
+
+def look_up_array(table, steps, index):
+    body.body_spin(steps)
+    return table[index * 7919 % len(table), 0]
+
+
 def row(count, value):
     return numpy.full(count, value)
 

@@ -262,4 +262,28 @@ TEST_P(Surroundings, ThatATaskLeftChangedAreTheProgramsInTheNextCall)
     }
 }
 
+namespace
+{
+
+int leave_umask(const parloom_task *, void *const *)
+{
+    (void)umask(0031);
+    return 0;
+}
+
+} // namespace
+
+/* The umask alone is no change that a call looks for: it tells whether anything was taken on again. */
+TEST_P(Surroundings, AreNotTakenOnAgainWhereNothingHasChanged)
+{
+    if (strcmp(GetParam().backend, "processes") != 0) return; /* workers of fork begin with each call */
+    call();
+    parloom_options given = PARLOOM_OPTIONS_INIT;
+    given.pool = pool;
+    given.schedule = PARLOOM_SCHEDULE_STATIC; /* every worker has a task */
+    ASSERT_OK(parloom_for(TASKS, leave_umask, nullptr, 0, &given, &error));
+    call();
+    for (int k = 0; k < TASKS; k++) EXPECT_EQ(seen[k].umask, 0031u);
+}
+
 INSTANTIATE_TEST_SUITE_P(Everywhere, Surroundings, ::testing::ValuesIn(contract::every_backend), contract::name_of);

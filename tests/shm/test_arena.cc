@@ -119,6 +119,25 @@ TEST(Arena, LargeBlocksHaveSegmentsOfTheirOwnThatGoWithThem)
     EXPECT_EQ(loom_segment_live_count(), segments);
 }
 
+TEST(Arena, LargeBlockThatWorkersOnlyReadIsKeptWarm)
+{
+    Arena arena(LOOM_SEGMENT_READ);
+    loom_segment_trim();
+    size_t segments = loom_segment_live_count();
+    char *first = arena.Get(5 << 20);
+    memset(first, 1, 5 << 20);
+    arena.Free(first);
+    EXPECT_EQ(loom_segment_live_count(), segments + 1);
+    EXPECT_EQ(arena.Get(5 << 20), first);
+    EXPECT_EQ(loom_segment_live_count(), segments + 1);
+    arena.Free(first);
+    char *zeroed = arena.Get(5 << 20, 0, true);
+    EXPECT_TRUE(IsZero(zeroed, 5 << 20));
+    arena.Free(zeroed);
+    loom_segment_trim();
+    EXPECT_EQ(loom_segment_live_count(), segments);
+}
+
 TEST(Arena, ReusedBlockIsZeroFilledWhenAsked)
 {
     Arena arena;
