@@ -42,7 +42,7 @@ struct loom_crew_lane {
     struct loom_room kept[LOOM_LANE_PLACES];
     size_t n_kept, usual_nbytes;
     uint64_t n_ended;
-    bool is_refused, is_closing;
+    bool is_refused, is_closing, is_woken;
     parloom_error refusal;
 };
 
