@@ -31,26 +31,36 @@ struct wait {
     parloom_future *const *futures;
     size_t n;
     parloom_until until;
+    size_t n_seen; /* before it all have ended, and none of them was what is waited for */
 };
 
-/* Under the lock. */
-static bool is_over(const struct wait *wait)
+static bool has_failed(const parloom_future *future)
 {
-    size_t n_left = 0, n_ended = 0, n_failed = 0;
-    for (size_t k = 0; k < wait->n; k++) {
-        const parloom_future *future = wait->futures[k];
-        if (future == NULL) continue;
-        bool has_failed = future->has_ended && future->status != PARLOOM_OK && future->status != PARLOOM_ERR_CANCELLED;
-        n_left += !future->has_ended;
-        n_ended += future->has_ended;
-        n_failed += has_failed;
+    return future->status != PARLOOM_OK && future->status != PARLOOM_ERR_CANCELLED;
+}
+
+static bool is_wanted(const struct wait *wait, const parloom_future *future)
+{
+    if (future == NULL || !future->has_ended || wait->until == PARLOOM_UNTIL_ALL) return false;
+    return wait->until == PARLOOM_UNTIL_FIRST || has_failed(future);
+}
+
+/* Under the lock. Of many, those that have ended are looked at once. */
+static bool is_over(struct wait *wait)
+{
+    for (; wait->n_seen < wait->n; wait->n_seen++) {
+        const parloom_future *future = wait->futures[wait->n_seen];
+        if (is_wanted(wait, future)) return true;
+        if (future != NULL && !future->has_ended) break;
     }
-    if (n_left == 0) return true;
-    return wait->until == PARLOOM_UNTIL_ALL ? false : (wait->until == PARLOOM_UNTIL_FIRST ? n_ended : n_failed) > 0;
+    if (wait->n_seen == wait->n) return true;
+    for (size_t k = wait->n_seen; wait->until != PARLOOM_UNTIL_ALL && k < wait->n; k++)
+        if (is_wanted(wait, wait->futures[k])) return true;
+    return false;
 }
 
 /* Under the lock, which is let go meanwhile. */
-static parloom_status await(const struct wait *wait, double timeout, parloom_error *error)
+static parloom_status await(struct wait *wait, double timeout, parloom_error *error)
 {
     uint64_t until_ns = until_of(timeout);
     bool has_time = timeout != 0;
@@ -66,7 +76,7 @@ static parloom_status await(const struct wait *wait, double timeout, parloom_err
     return PARLOOM_OK;
 }
 
-static parloom_status wait_for(const struct wait *wait, double timeout, parloom_error *error)
+static parloom_status wait_for(struct wait *wait, double timeout, parloom_error *error)
 {
     parloom_status status = check(wait->futures, wait->n, timeout, error);
     if (status != PARLOOM_OK) return status;
@@ -91,7 +101,7 @@ parloom_status parloom_future_wait(parloom_future *future, double timeout, parlo
                                    parloom_error *error)
 {
     parloom_future *const futures[] = { future };
-    struct wait wait = { futures, 1, PARLOOM_UNTIL_ALL };
+    struct wait wait = { futures, 1, PARLOOM_UNTIL_ALL, 0 };
     loom_status_clear(error);
     if (future == NULL) return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "future is NULL");
     parloom_status status = wait_for(&wait, timeout, error);
@@ -102,7 +112,7 @@ parloom_status parloom_future_wait(parloom_future *future, double timeout, parlo
 parloom_status parloom_future_wait_for(parloom_future *const *futures, size_t n, parloom_until until, double timeout,
                                        parloom_error *error)
 {
-    struct wait wait = { futures, n, until };
+    struct wait wait = { futures, n, until, 0 };
     loom_status_clear(error);
     if (until != PARLOOM_UNTIL_ALL && until != PARLOOM_UNTIL_FIRST && until != PARLOOM_UNTIL_FIRST_ERROR)
         return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "until is %d, which is none of all, first, first error",
@@ -124,7 +134,7 @@ static parloom_future *first_ended(parloom_future *const *futures, size_t n)
 parloom_status parloom_future_next(parloom_future **futures, size_t n, double timeout, parloom_future **ended_out,
                                    parloom_error *error)
 {
-    struct wait wait = { futures, n, PARLOOM_UNTIL_FIRST };
+    struct wait wait = { futures, n, PARLOOM_UNTIL_FIRST, 0 };
     loom_status_clear(error);
     if (ended_out == NULL) return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "ended_out is NULL");
     parloom_status status = wait_for(&wait, timeout, error);

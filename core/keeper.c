@@ -92,6 +92,7 @@ static bool is_watched(const parloom_future *future)
 static uint64_t next_deadline(const struct loom_porter *porter)
 {
     uint64_t next = LOOM_NEVER_NS;
+    if (porter->n_deadlines == 0) return next;
     for (const parloom_future *future = porter->first; future != NULL; future = future->next)
         if (is_watched(future) && future->deadline_ns < next) next = future->deadline_ns;
     return next;
@@ -207,7 +208,7 @@ static void step(struct loom_porter *porter)
     } else if (porter->n_posted <= 0) {
         (void)loom_futures_sleep(LOOM_NEVER_NS);
     } else {
-        expire_due(porter);
+        if (porter->n_deadlines > 0) expire_due(porter);
         await(porter);
     }
 }

@@ -82,6 +82,7 @@ static void attach(struct loom_porter *porter, parloom_future *future)
     porter->n_inside++;
     porter->n_outstanding++;
     porter->n_handles++;
+    porter->n_deadlines += future->deadline_ns != LOOM_NEVER_NS;
     porter->refs++;
     future->refs++;
     future->porter = porter;
@@ -98,6 +99,7 @@ void loom_porter_forget(struct loom_porter *porter, parloom_future *future)
         porter->first = future->next;
     if (future->next != NULL) future->next->previous = future->previous;
     future->next = future->previous = NULL;
+    porter->n_deadlines -= future->deadline_ns != LOOM_NEVER_NS;
     if (--porter->n_outstanding == 0) loom_futures_tell();
 }
 

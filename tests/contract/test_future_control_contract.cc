@@ -263,15 +263,14 @@ TEST_P(FutureOfWorkers, OfWorkersThatRefuseEndsWithTheReason)
 
 TEST_P(FutureOfWorkers, LeavesNoThreadBehind)
 {
-    EXPECT_EQ(futures.wait(futures.submit(return_square, 1, options())).status, PARLOOM_OK);
-    futures.release_all(); /* a sanitizer's own thread is there now */
+    std::thread([] {}).join(); /* a sanitizer's own thread is there now */
     size_t before = threads_of_this_process();
     {
         Futures few;
         for (long k = 0; k < 10; k++) ASSERT_NE(few.submit(return_square, k, options()), nullptr) << few.error.message;
         EXPECT_OK(parloom_future_wait_for(few.all().data(), 10, PARLOOM_UNTIL_ALL, 60, &error));
     }
-    EXPECT_TRUE(loom::comes_true([&] { return threads_of_this_process() == before; }, 20));
+    EXPECT_TRUE(loom::comes_true([&] { return threads_of_this_process() <= before; }, 20));
 }
 
 TEST_P(FutureOfWorkers, OfAnotherProcessIsNotWaitedFor)
