@@ -211,6 +211,19 @@ TEST_P(FutureOfWorkers, EndsWithItsStop)
     EXPECT_EQ(long_of(futures.wait(futures.submit(return_square, 3, options()))), 9) << "others are not concerned";
 }
 
+TEST_P(FutureOfWorkers, EndsWithCtrlC)
+{
+    ASSERT_OK(parloom_interrupt_begin(&error));
+    (void)hold_workers(options());
+    parloom_future *pending = futures.submit(pass_gate, 3, options());
+    ASSERT_NE(pending, nullptr) << futures.error.message;
+    std::raise(SIGINT);
+    for (parloom_future *future : futures.all()) EXPECT_NE(futures.wait(future).status, PARLOOM_ERR_INTERNAL);
+    EXPECT_EQ(futures.wait(pending).status, PARLOOM_ERR_CANCELLED);
+    EXPECT_TRUE(parloom_interrupt_end(false));
+    EXPECT_EQ(long_of(futures.wait(futures.submit(return_square, 3, options()))), 9);
+}
+
 TEST_P(FutureOfWorkers, PastItsTimeoutHasEnded)
 {
     parloom_options hurried = options();
@@ -320,6 +333,55 @@ TEST_P(FutureThatIsKilled, IsNoSignOfWorkersThatCannotWork)
         Futures one; /* with it goes what it shares with others */
         EXPECT_EQ(one.wait(one.submit(crash, 0, options())).status, PARLOOM_ERR_CRASHED);
     }
+}
+
+TEST_P(FutureThatIsKilled, OfTooManyKindsIsRefused)
+{
+    parloom_options given = options();
+    for (size_t k = 0; k < 8; k++) {
+        given.max_nbytes = 4096 + k;
+        ASSERT_NE(futures.submit(pass_gate, 2, given), nullptr) << futures.error.message;
+    }
+    given.max_nbytes = 8192;
+    EXPECT_EQ(futures.submit(pass_gate, 2, given), nullptr);
+    EXPECT_EQ(futures.error.status, PARLOOM_ERR_LIMIT) << futures.error.message;
+    futures.open_gate();
+    for (parloom_future *future : futures.all()) EXPECT_EQ(long_of(futures.wait(future)), 4);
+    futures.release_all();
+    EXPECT_EQ(long_of(futures.wait(futures.submit(return_square, 3, given))), 9);
+}
+
+TEST_P(FutureThatIsKilled, HasNoWorkerProcessesBelowIt)
+{
+    auto body = [](const parloom_task *, void *const *) {
+        Futures below;
+        parloom_options given = PARLOOM_OPTIONS_INIT;
+        given.backend = "processes";
+        given.n_jobs = 2;
+        return below.submit(return_square, 3, given) == nullptr ? static_cast<int>(below.error.status) : 0;
+    };
+    parloom_result result = futures.wait(futures.submit(body, 0, options()));
+    EXPECT_EQ(result.status, PARLOOM_ERR_TASK);
+    EXPECT_EQ(result.error.code, PARLOOM_ERR_UNSUPPORTED) << result.error.message;
+}
+
+TEST_P(FutureThatIsKilled, FindsWhatTheProgramHadWhenItWasSubmitted)
+{
+    auto body = [](const parloom_task *task, void *const *) {
+        const char *value = getenv("LOOM_TEST_OF_FUTURES");
+        return value != nullptr ? parloom_return(task, value, strlen(value) + 1) : 1;
+    };
+    std::vector<parloom_future *> held = hold_workers(options());
+    for (const char *value : { "first", "second" }) {
+        setenv("LOOM_TEST_OF_FUTURES", value, 1);
+        futures.submit(body, 0, options());
+    }
+    unsetenv("LOOM_TEST_OF_FUTURES");
+    futures.open_gate();
+    size_t n = held.size();
+    EXPECT_STREQ(static_cast<const char *>(futures.wait(futures.all()[n]).data), "first");
+    EXPECT_STREQ(static_cast<const char *>(futures.wait(futures.all()[n + 1]).data), "second");
+    EXPECT_EQ(futures.wait(futures.submit(body, 0, options())).status, PARLOOM_ERR_TASK) << "it is not set now";
 }
 
 TEST_P(FutureThatIsKilled, IsRunAgainIfAsked)
