@@ -67,6 +67,7 @@ struct loom_crew {
     struct loom_crew_lane *lanes[LOOM_BOARD_BELTS];
     uint32_t waiting; /* threads that wait for a slot */
     uint64_t last_call;
+    uint64_t lanes_ended;            /* calls on lanes that are closed */
     uint64_t progress_seen;          /* tasks known to have ended when a worker died last */
     uint32_t deaths_in_a_row;        /* without one finished task between them */
     uint64_t first_death_ns;         /* of that row */

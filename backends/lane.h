@@ -40,6 +40,7 @@ struct loom_parcel {
     /* the lane's own */
     int attempt;
     bool is_cancelled; /* its owner has given it up: not retried */
+    bool has_begun;    /* threads: a worker has taken it; processes: it has ended */
     uint64_t ticket;
     void *letter;
     struct loom_parcel *next;
@@ -82,7 +83,14 @@ struct loom_lane_ops {
                             parloom_error *error);
     /* Takes back one that has not begun; false: it has, or has ended. */
     bool (*recall)(struct loom_lane *lane, struct loom_parcel *parcel);
-    /* Lets go of a parcel that was given back, with its room. */
+    /* Whether a worker has begun it, or it has ended; false while it waits to be run again. */
+    bool (*has_begun)(struct loom_lane *lane, struct loom_parcel *parcel);
+    /* Ends one that runs, by killing its worker: it comes back with TIMEOUT, or as it ended meanwhile. False: that
+     * cannot be done, it comes back when its body returns. */
+    bool (*expire)(struct loom_lane *lane, struct loom_parcel *parcel);
+    /* Has await, in another thread, return now, or when it is called next. */
+    void (*wake)(struct loom_lane *lane);
+    /* Lets go of a parcel that was given back or recalled, with its room. */
     void (*release)(struct loom_lane *lane, struct loom_parcel *parcel);
     /* Ends it: what has not begun is not begun any more, what runs is told (parloom_cancelled) and, where workers can
      * be killed, killed a moment later. */

@@ -148,6 +148,7 @@ struct loom_parcel *loom_lane_take_off(struct loom_crew_lane *lane, uint32_t k)
 void loom_lane_end(struct loom_crew_lane *lane, struct loom_parcel *parcel)
 {
     lane->n_ended++;
+    parcel->has_begun = true;
     loom_parcel_push(&lane->ended, parcel);
 }
 
@@ -206,7 +207,6 @@ bool loom_lane_has_news(const struct loom_crew_lane *lane)
 bool loom_lane_recall(struct loom_crew_lane *lane, struct loom_parcel *parcel)
 {
     uint32_t k = (uint32_t)(parcel->ticket % LOOM_LANE_PLACES);
-    parcel->is_cancelled = true; /* where a worker has it: not run again */
     if (loom_parcel_remove(&lane->waiting, parcel)) return true;
     if (lane->on_belt[k] != parcel || !loom_belt_recall(place_at(lane, k), parcel->ticket)) return false;
     (void)loom_lane_take_off(lane, k);

@@ -125,6 +125,7 @@ void loom_lane_close(struct loom_lane *base)
     for (uint32_t k = 0; k < LOOM_LANE_PLACES; k++) /* lost without a death that was seen: its supervisor is gone */
         if (lane->on_belt[k] != NULL) loom_parcel_push(&back, loom_lane_take_off(lane, k));
     crew->lanes[lane->number] = NULL;
+    crew->lanes_ended += lane->n_ended;
     drop_all(lane, &back, false);
     drop_all(lane, &lane->ended, true);
     loom_lane_destroy(lane);

@@ -91,7 +91,7 @@ int loom_crew_lanes_jobs(const struct loom_crew *crew)
 
 uint64_t loom_crew_lanes_ended(const struct loom_crew *crew)
 {
-    uint64_t ended = 0;
+    uint64_t ended = crew->lanes_ended;
     for (uint32_t k = 0; k < LOOM_BOARD_BELTS; k++)
         if (crew->lanes[k] != NULL) ended += crew->lanes[k]->n_ended;
     return ended;
@@ -119,6 +119,11 @@ static bool is_still_there(const void *state)
 {
     const struct suspect *suspect = state;
     return loom_load_full(&suspect->place->stage) == suspect->stage; /* it is stopped, or wrote on */
+}
+
+static bool is_taken(uint64_t stage)
+{
+    return LOOM_BELT_PHASE(stage) == LOOM_BELT_RUNNING || LOOM_BELT_PHASE(stage) == LOOM_BELT_WANTING;
 }
 
 static void watch_place(struct loom_crew_lane *lane, uint32_t k, uint64_t now)
@@ -187,7 +192,7 @@ static parloom_status post(struct loom_lane *base, struct loom_parcel *parcel, p
     parloom_status status = PARLOOM_OK;
     pthread_mutex_lock(&lane->crew->lock);
     parcel->attempt = 0;
-    parcel->is_cancelled = false;
+    parcel->is_cancelled = parcel->has_begun = false;
     parcel->room = (struct loom_room){ NULL, 0 };
     parcel->letter = NULL;
     if (lane->is_refused) {
@@ -223,9 +228,10 @@ static parloom_status await(struct loom_lane *base, uint64_t until_ns, struct lo
     while (*parcel_out == NULL && !is_done_for_now(lane, parcel_out)) {
         uint64_t now = loom_clock_ns();
         status = watch(lane, now, error);
-        if (status != PARLOOM_OK || now >= until_ns) break;
+        if (status != PARLOOM_OK || now >= until_ns || lane->is_woken) break;
         sleep_unless_news(lane, next_look(lane, now, until_ns));
     }
+    lane->is_woken = false;
     pthread_mutex_unlock(&lane->crew->lock);
     return status;
 }
@@ -239,6 +245,47 @@ static bool recall(struct loom_lane *base, struct loom_parcel *parcel)
     return is_back;
 }
 
+static bool has_begun(struct loom_lane *base, struct loom_parcel *parcel)
+{
+    struct loom_crew_lane *lane = as_crew_lane(base);
+    uint32_t k = (uint32_t)(parcel->ticket % LOOM_LANE_PLACES);
+    pthread_mutex_lock(&lane->crew->lock);
+    /* full: as collect does */
+    bool has = parcel->has_begun || (lane->on_belt[k] == parcel &&
+                                     LOOM_BELT_PHASE(loom_load_full(&place_at(lane, k)->stage)) != LOOM_BELT_POSTED);
+    pthread_mutex_unlock(&lane->crew->lock);
+    return has;
+}
+
+static bool is_still_in(const void *state)
+{
+    const struct suspect *suspect = state;
+    uint64_t stage = loom_load_full(&suspect->place->stage); /* it is stopped, or wrote on */
+    return is_taken(stage) && LOOM_BELT_TICKET(stage) == LOOM_BELT_TICKET(suspect->stage);
+}
+
+static bool expire(struct loom_lane *base, struct loom_parcel *parcel)
+{
+    struct loom_crew_lane *lane = as_crew_lane(base);
+    uint32_t k = (uint32_t)(parcel->ticket % LOOM_LANE_PLACES);
+    pthread_mutex_lock(&lane->crew->lock);
+    struct suspect suspect = { place_at(lane, k), loom_load_full(&place_at(lane, k)->stage) }; /* full: as collect */
+    parcel->is_cancelled = true;
+    if (lane->on_belt[k] == parcel && is_taken(suspect.stage) && LOOM_BELT_SEAT(suspect.stage) < lane->crew->n_seats)
+        loom_catch(lane->crew, LOOM_BELT_SEAT(suspect.stage), is_still_in, &suspect);
+    pthread_mutex_unlock(&lane->crew->lock);
+    return true;
+}
+
+static void wake(struct loom_lane *base)
+{
+    struct loom_crew_lane *lane = as_crew_lane(base);
+    pthread_mutex_lock(&lane->crew->lock);
+    lane->is_woken = true;
+    ring(lane);
+    pthread_mutex_unlock(&lane->crew->lock);
+}
+
 static void release(struct loom_lane *base, struct loom_parcel *parcel)
 {
     struct loom_crew_lane *lane = as_crew_lane(base);
@@ -247,7 +294,7 @@ static void release(struct loom_lane *base, struct loom_parcel *parcel)
     pthread_mutex_unlock(&lane->crew->lock);
 }
 
-static const struct loom_lane_ops ops = { post, await, recall, release, loom_lane_close };
+static const struct loom_lane_ops ops = { post, await, recall, has_begun, expire, wake, release, loom_lane_close };
 
 /* ----------------------------------------------------------------- opening */
 
@@ -274,8 +321,11 @@ static parloom_status take_number(struct loom_crew_lane *lane, parloom_error *er
         lane->crew->lanes[k] = lane;
         return PARLOOM_OK;
     }
-    return loom_status_fail(error, PARLOOM_ERR_LIMIT, 0,
-                            "%d streams are open on these workers: close one, or use another pool", LOOM_BOARD_BELTS);
+    return loom_status_fail(
+        error, PARLOOM_ERR_LIMIT, 0,
+        "%d streams, or sets of options of futures, are open on these workers: end one, or use another "
+        "pool",
+        LOOM_BOARD_BELTS);
 }
 
 /* Under the lock, on the crew's first seats. */

@@ -44,7 +44,7 @@ struct loom_crew_lane {
     struct loom_letter_parcel *spare[LOOM_LANE_PLACES]; /* letters of calls that are over */
     size_t n_spare;
     uint64_t n_ended;
-    bool is_refused, is_closing;
+    bool is_refused, is_closing, is_woken;
     parloom_error refusal;
 };
 

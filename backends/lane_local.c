@@ -73,6 +73,14 @@ void loom_lane_bench_end(struct loom_lane_bench *bench)
     loom_shift_end(&bench->work.shift);
 }
 
+/* A thread cannot be ended in the midst of a body. */
+bool loom_lane_local_expire(struct loom_lane *lane, struct loom_parcel *parcel)
+{
+    (void)lane;
+    (void)parcel;
+    return false;
+}
+
 void loom_lane_local_release(struct loom_lane *lane, struct loom_parcel *parcel)
 {
     (void)lane;

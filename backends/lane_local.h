@@ -22,6 +22,7 @@ parloom_status loom_lane_bench_begin(struct loom_lane_bench *bench, const struct
 void loom_lane_bench_run(struct loom_lane_bench *bench, struct loom_parcel *parcel);
 void loom_lane_bench_end(struct loom_lane_bench *bench);
 /* Of lanes in the caller's process. */
+bool loom_lane_local_expire(struct loom_lane *lane, struct loom_parcel *parcel);
 void loom_lane_local_release(struct loom_lane *lane, struct loom_parcel *parcel);
 /* What it means for a lane: OK, or that no more will come. */
 parloom_status loom_lane_local_watch(struct loom_local *local, parloom_error *error);

@@ -77,6 +77,10 @@ static void describe(const struct loom_crew_lane *lane, struct loom_parcel *parc
         (void)loom_state_is_to_blame(lane->crew, seat, death->wait_status, death->pid, &parcel->error);
     else
         loom_loss_describe(&loss, &parcel->error);
+    if (lane->is_refused && lane->refusal.status == PARLOOM_ERR_CANCELLED) { /* killed by who refused */
+        parcel->error = lane->refusal;
+        parcel->status = PARLOOM_ERR_CANCELLED;
+    }
     parcel->error.attempt = parcel->attempt;
     parcel->error.task = parcel->index;
 }

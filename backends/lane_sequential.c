@@ -53,6 +53,19 @@ static bool recall(struct loom_lane *base, struct loom_parcel *parcel)
     return loom_parcel_remove(&as_sequential(base)->waiting, parcel);
 }
 
+/* Who posts is who waits: nothing goes on beside it. */
+static bool has_begun(struct loom_lane *base, struct loom_parcel *parcel)
+{
+    (void)base;
+    (void)parcel;
+    return false;
+}
+
+static void wake(struct loom_lane *base)
+{
+    (void)base;
+}
+
 static void close_lane(struct loom_lane *base)
 {
     struct sequential_lane *lane = as_sequential(base);
@@ -69,7 +82,9 @@ static void close_lane(struct loom_lane *base)
     order.end(order.state);
 }
 
-static const struct loom_lane_ops ops = { post, await, recall, loom_lane_local_release, close_lane };
+static const struct loom_lane_ops ops = {
+    post, await, recall, has_begun, loom_lane_local_expire, wake, loom_lane_local_release, close_lane
+};
 
 parloom_status loom_lane_open_sequential(void *workers, const struct loom_lane_order *order,
                                          struct loom_lane **lane_out, parloom_error *error)

@@ -37,7 +37,7 @@ struct threads_lane {
     struct loom_parcel_queue waiting, ended;
     int n_threads, n_idle, n_busy;
     int users; /* threads, and the owner until it has closed */
-    bool is_closing;
+    bool is_closing, is_woken, is_stopped;
 };
 
 static struct threads_lane *as_threads(struct loom_lane *lane)
@@ -68,18 +68,22 @@ static void leave(struct threads_lane *lane)
 
 /* ------------------------------------------------------------------ threads */
 
-/* Nothing is begun after the deadline, also while nobody waits. */
-static bool has_work(const struct threads_lane *lane)
+/* Under the lock. Nothing is begun after the deadline, also while nobody waits; nor once it is cancelled, whatever
+ * becomes of the stop: its owner will close it. */
+static bool has_work(struct threads_lane *lane)
 {
     uint64_t deadline_ns = lane->order.run->deadline_ns;
-    return lane->waiting.first != NULL && (deadline_ns == LOOM_NEVER_NS || loom_clock_ns() < deadline_ns);
+    if (lane->waiting.first == NULL || lane->is_stopped) return false;
+    lane->is_stopped = loom_shift_run_is_cancelled(lane->order.run);
+    if (lane->is_stopped) pthread_cond_signal(&lane->has_news);
+    return !lane->is_stopped && (deadline_ns == LOOM_NEVER_NS || loom_clock_ns() < deadline_ns);
 }
 
 /* Under the lock; NULL: the lane is being closed. */
 static struct loom_parcel *next_parcel(struct threads_lane *lane)
 {
     lane->n_idle++;
-    while (!has_work(lane) && !lane->is_closing) pthread_cond_wait(&lane->has_work, &lane->lock);
+    while (!lane->is_closing && !has_work(lane)) pthread_cond_wait(&lane->has_work, &lane->lock);
     lane->n_idle--;
     return lane->is_closing ? NULL : loom_parcel_pop(&lane->waiting);
 }
@@ -132,6 +136,7 @@ static void *serve(void *state)
     bool can_work = is_ready(lane, &bench, start.number);
     pthread_mutex_lock(&lane->lock);
     while (can_work && (parcel = next_parcel(lane)) != NULL) {
+        parcel->has_begun = true;
         lane->n_busy++;
         pthread_mutex_unlock(&lane->lock);
         loom_lane_bench_run(&bench, parcel);
@@ -183,6 +188,7 @@ static parloom_status post(struct loom_lane *base, struct loom_parcel *parcel, p
 {
     struct threads_lane *lane = as_threads(base);
     parcel->attempt = 0;
+    parcel->has_begun = false;
     parcel->room = (struct loom_room){ NULL, 0 };
     pthread_mutex_lock(&lane->lock);
     parloom_status status = start_thread(lane, error);
@@ -213,12 +219,15 @@ static parloom_status await(struct loom_lane *base, uint64_t until_ns, struct lo
     pthread_mutex_lock(&lane->lock);
     while ((*parcel_out = loom_parcel_pop(&lane->ended)) == NULL) {
         status = loom_lane_local_watch(&lane->local, error);
+        if (status == PARLOOM_OK && lane->is_stopped)
+            status = loom_status_fail(error, PARLOOM_ERR_CANCELLED, 0, "the stream was cancelled");
         uint64_t now = loom_clock_ns(), next = run->deadline_ns < until_ns ? run->deadline_ns : until_ns;
         bool is_empty = lane->n_busy == 0 && lane->waiting.first == NULL;
-        if (status != PARLOOM_OK || is_empty || now >= until_ns) break;
+        if (status != PARLOOM_OK || is_empty || now >= until_ns || lane->is_woken) break;
         if (loom_shift_run_is_stoppable(run) && now + STOP_LOOK_NS < next) next = now + STOP_LOOK_NS;
         wait_until(lane, next);
     }
+    lane->is_woken = false;
     pthread_mutex_unlock(&lane->lock);
     return status;
 }
@@ -230,6 +239,24 @@ static bool recall(struct loom_lane *base, struct loom_parcel *parcel)
     bool is_back = loom_parcel_remove(&lane->waiting, parcel);
     pthread_mutex_unlock(&lane->lock);
     return is_back;
+}
+
+static bool has_begun(struct loom_lane *base, struct loom_parcel *parcel)
+{
+    struct threads_lane *lane = as_threads(base);
+    pthread_mutex_lock(&lane->lock);
+    bool has = parcel->has_begun;
+    pthread_mutex_unlock(&lane->lock);
+    return has;
+}
+
+static void wake(struct loom_lane *base)
+{
+    struct threads_lane *lane = as_threads(base);
+    pthread_mutex_lock(&lane->lock);
+    lane->is_woken = true;
+    pthread_cond_broadcast(&lane->has_news);
+    pthread_mutex_unlock(&lane->lock);
 }
 
 static void drop_all(struct threads_lane *lane, struct loom_parcel_queue *queue, bool has_ended)
@@ -269,7 +296,9 @@ static void close_lane(struct loom_lane *base)
     leave(lane);
 }
 
-static const struct loom_lane_ops ops = { post, await, recall, loom_lane_local_release, close_lane };
+static const struct loom_lane_ops ops = {
+    post, await, recall, has_begun, loom_lane_local_expire, wake, loom_lane_local_release, close_lane
+};
 
 /* ------------------------------------------------------------------ opening */
 

@@ -265,3 +265,43 @@ void loom_options_destroy(parloom_options *copy)
     if (copy->worker_init_state_nbytes) free((void *)(uintptr_t)copy->worker_init_state);
     *copy = (parloom_options){ .struct_size = sizeof *copy };
 }
+
+/* ---------------------------------------------------------------------------- comparing */
+
+static bool are_same_texts(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static bool are_same_states(const parloom_options *a, const parloom_options *b)
+{
+    size_t nbytes = a->worker_init_state_nbytes;
+    if (nbytes != b->worker_init_state_nbytes) return false;
+    if (nbytes == 0) return a->worker_init_state == b->worker_init_state;
+    return memcmp(a->worker_init_state, b->worker_init_state, nbytes) == 0;
+}
+
+static const size_t TEXTS[] = { offsetof(parloom_options, backend),     offsetof(parloom_options, backend_params),
+                                offsetof(parloom_options, temp_folder), offsetof(parloom_options, pre_dispatch),
+                                offsetof(parloom_options, bind),        offsetof(parloom_options, worker_environment) };
+
+static const char **text_of(parloom_options *options, size_t i)
+{
+    return (const char **)(void *)((char *)options + TEXTS[i]);
+}
+
+/* Field by field: what lies between them says nothing. */
+bool loom_options_are_equal(const parloom_options *a, const parloom_options *b)
+{
+    parloom_options one = *a, other = *b;
+    if (!are_same_states(a, b)) return false;
+    one.worker_init_state = other.worker_init_state = NULL;
+    for (size_t i = 0; i < sizeof TEXTS / sizeof TEXTS[0]; i++) {
+        if (!are_same_texts(*text_of(&one, i), *text_of(&other, i))) return false;
+        *text_of(&one, i) = *text_of(&other, i) = NULL;
+    }
+    for (size_t i = 0; i < sizeof FIELDS / sizeof FIELDS[0]; i++)
+        if (memcmp((const char *)&one + FIELDS[i].offset, (const char *)&other + FIELDS[i].offset, FIELDS[i].nbytes))
+            return false;
+    return true;
+}

@@ -31,6 +31,8 @@ void loom_options_hush_environment(void);
 parloom_status loom_options_parse_nbytes(const char *name, const char *text, size_t *nbytes_out, parloom_error *error);
 /* A deep copy (strings and worker_init_state); release with loom_options_destroy. */
 parloom_status loom_options_copy(parloom_options *copy_out, const parloom_options *options, parloom_error *error);
+/* The same in each field, strings and worker_init_state compared by what they hold. */
+bool loom_options_are_equal(const parloom_options *a, const parloom_options *b);
 void loom_options_destroy(parloom_options *copy);
 
 /* The table, for docs and tests: NULL after the last. */

@@ -11,6 +11,7 @@
 #include "base/options.h"
 #include "base/status.h"
 #include "core/plan.h"
+#include "core/porter.h"
 #include "core/state.h"
 #include "shm/segment.h"
 
@@ -167,6 +168,7 @@ parloom_status parloom_shutdown_within(double seconds, parloom_error *error)
     if (!(seconds >= 0))
         return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "seconds is %g: give 0 or more", seconds);
     uint64_t now = loom_clock_ns();
+    loom_porters_renew();
     bool is_drained = loom_backend_drain(seconds > 0 ? loom_clock_deadline(seconds) : now);
     loom_segment_trim();
     if (is_drained) return PARLOOM_OK;
@@ -177,6 +179,7 @@ parloom_status parloom_shutdown_within(double seconds, parloom_error *error)
 
 void parloom_shutdown(bool kill)
 {
+    loom_porters_renew();
     loom_backend_shutdown(kill);
     loom_state_forget();
     loom_segment_trim();

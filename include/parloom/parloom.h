@@ -23,10 +23,10 @@
  *         return 0;
  *     }
  *
- * Words. A *call* is one run of parloom_for, parloom_for_range or parloom_run, or one stream. A *task* is one index of
- * it; a *batch* is the tasks that are handed over at once. The *program* makes the call; *workers* (threads, or
- * processes) run the *body*. *Private* memory is the program's own, *shared* memory is what every worker sees at the
- * same address. To *spill* is to copy private memory there for the time of a call.
+ * Words. A *call* is one run of parloom_for, parloom_for_range or parloom_run, one stream, or one future. A *task* is
+ * one index of it; a *batch* is the tasks that are handed over at once. The *program* makes the call; *workers*
+ * (threads, or processes) run the *body*. *Private* memory is the program's own, *shared* memory is what every worker
+ * sees at the same address. To *spill* is to copy private memory there for the time of a call.
  *
  * Rules that hold everywhere
  *   - A call returns PARLOOM_OK (0) or a negative parloom_status. Outputs are set only on success, except that results
@@ -48,6 +48,7 @@
 #include <parloom/array.h>
 #include <parloom/backend.h>
 #include <parloom/code.h>
+#include <parloom/future.h>
 #include <parloom/options.h>
 #include <parloom/parallel.h>
 #include <parloom/placement.h>

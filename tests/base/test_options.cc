@@ -254,4 +254,25 @@ TEST(OptionsCopy, OwnsItsTextsAndState)
     loom_options_destroy(nullptr);
 }
 
+TEST(OptionsEqual, ByWhatTheyHold)
+{
+    char threads[] = "threads";
+    int one = 1, same = 1, other = 2;
+    parloom_options a = unset(), b = unset();
+    EXPECT_TRUE(loom_options_are_equal(&a, &b));
+    a.backend = threads;
+    EXPECT_FALSE(loom_options_are_equal(&a, &b));
+    b.backend = "threads";
+    a.worker_init_state = &one;
+    b.worker_init_state = &same;
+    EXPECT_FALSE(loom_options_are_equal(&a, &b)) << "what it points to is not known";
+    a.worker_init_state_nbytes = b.worker_init_state_nbytes = sizeof one;
+    EXPECT_TRUE(loom_options_are_equal(&a, &b));
+    b.worker_init_state = &other;
+    EXPECT_FALSE(loom_options_are_equal(&a, &b));
+    b.worker_init_state = &one;
+    b.retries = 1;
+    EXPECT_FALSE(loom_options_are_equal(&a, &b));
+}
+
 } // namespace
