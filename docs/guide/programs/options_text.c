@@ -30,6 +30,7 @@ static const char *const said[][2] = {
     { "check_globals", "1" },
     { "idle_timeout", "60" },
     { "worker_growth_limit", "1G" },
+    { "worker_environment", "NAME=value" },
 };
 
 static int nothing(const parloom_task *task, void *const *args)
