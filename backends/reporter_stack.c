@@ -66,12 +66,12 @@ static void take_call_into_nowhere(void)
 
 static void walk_stack(void)
 {
-    struct sigaction jump = { .sa_handler = jump_out, .sa_flags = SA_ONSTACK }, before[FAULTS];
+    struct sigaction jump = { .sa_handler = jump_out, .sa_flags = SA_ONSTACK };
     sigset_t unblocked, mask;
     (void)sigemptyset(&jump.sa_mask);
     (void)sigemptyset(&unblocked);
     for (int k = 0; k < FAULTS; k++) {
-        (void)sigaction(faults[k], &jump, &before[k]);
+        (void)sigaction(faults[k], &jump, NULL);
         (void)sigaddset(&unblocked, faults[k]);
     }
     (void)pthread_sigmask(SIG_UNBLOCK, &unblocked, &mask);
@@ -79,7 +79,7 @@ static void walk_stack(void)
     (void)pthread_sigmask(SIG_UNBLOCK, &unblocked, NULL); /* where a fault jumped */
     if (walk.n_callers == 0 && sigsetjmp(walk.way_out, 0) == 0) take_call_into_nowhere();
     (void)pthread_sigmask(SIG_SETMASK, &mask, NULL);
-    for (int k = 0; k < FAULTS; k++) (void)sigaction(faults[k], &before[k], NULL);
+    for (int k = 0; k < FAULTS; k++) (void)signal(faults[k], SIG_DFL); /* nothing more is to be taken down */
 }
 
 /* Its number, from 1; 0: of module_path; -1: there is no room. */

@@ -193,14 +193,17 @@ static bool is_of_a_runtime(const char *path)
     return false;
 }
 
-/* Without the " (solve.c:88)" at its end. */
+/* Without the " (solve.c:88)" at its end, and what a compiler appends to a part that it moved away. */
 static size_t length_of_function(const char *name)
 {
     const char *line = NULL, *colon = strrchr(name, ':');
     for (const char *at = name; colon != NULL && at < colon; at++)
         if (at[0] == ' ' && at[1] == '(') line = at;
     bool has_line = line != NULL && colon[1] >= '0' && colon[1] <= '9';
-    return has_line ? (size_t)(line - name) : strlen(name);
+    size_t length = has_line ? (size_t)(line - name) : strlen(name);
+    const char *cold = strstr(name, ".cold"), *clone = strstr(name, " [clone ");
+    if (clone != NULL) cold = clone;
+    return cold != NULL && (size_t)(cold - name) < length ? (size_t)(cold - name) : length;
 }
 
 static bool is_same_function(const char *a, const char *b)

@@ -265,8 +265,7 @@ TEST_F(Reporter, NamesWhoCalledItAsFarAsTheBody)
     EXPECT_EQ(told.find(", called from "), 0u) << told;
     EXPECT_EQ(callers(SIGABRT, "store_from_outside"), "") << "of another death";
 #ifdef PARLOOM_HAVE_LIBDW
-    size_t middle = told.find("store_in_the_middle (test_reporter.cc:"),
-           outer = told.find(", store_from_outside (test_reporter.cc:");
+    size_t middle = told.find("store_in_the_middle"), outer = told.find(", store_from_outside");
     EXPECT_LT(middle, outer) << told;
     ASSERT_NE(outer, std::string::npos) << told;
     EXPECT_EQ(told.find(',', outer + 1), std::string::npos) << "it ends there: " << told;
@@ -277,8 +276,9 @@ TEST_F(Reporter, NamesWhoCalledAbortAndNotWhatThatCalls)
 {
     EXPECT_EQ(die([] { (void)abort_if_asked(1); }), SIGABRT);
 #ifdef PARLOOM_HAVE_LIBDW
-    EXPECT_EQ(callers(SIGABRT, "abort_if_asked").find(", called from abort_if_asked ("), 0u)
-        << callers(SIGABRT, "abort_if_asked");
+    std::string told = callers(SIGABRT, "abort_if_asked");
+    EXPECT_EQ(told.find(", called from abort_if_asked"), 0u) << told;
+    EXPECT_EQ(told.find(',', 1), std::string::npos) << "it ends there: " << told;
 #endif
 }
 
@@ -286,7 +286,7 @@ TEST_F(Reporter, NamesWhoCalledWhatIsNoCode)
 {
 #if defined(__x86_64__) && defined(PARLOOM_HAVE_LIBDW)
     EXPECT_EQ(die([] { (void)call_a_function(reinterpret_cast<int (*)()>(0x1234567000)); }), SIGSEGV);
-    EXPECT_EQ(callers(SIGSEGV, "call_a_function").find(", called from call_a_function ("), 0u)
+    EXPECT_EQ(callers(SIGSEGV, "call_a_function").find(", called from call_a_function"), 0u)
         << callers(SIGSEGV, "call_a_function");
 #endif
 }
