@@ -68,7 +68,7 @@ TEST_P(FutureInCompany, EndsWithTheProgram)
 {
     parloom_options given = options();
     conformance::Ended ended = conformance::run_program([given] {
-        auto *futures = new Futures;
+        static auto *futures = new Futures; /* not lost, only never released */
         auto *running = futures->submit(sleep_in_the_gate, 1, given);
         if (running == nullptr || !futures->arrive(1)) return 1;
         fprintf(stderr, "%d", futures->arrived());
@@ -89,7 +89,7 @@ TEST_P(FutureInCompany, EndsWithAProgramThatACallbackEnds)
 {
     parloom_options given = options();
     conformance::Ended ended = conformance::run_program([given] {
-        auto *futures = new Futures;
+        static auto *futures = new Futures; /* not lost, only never released */
         auto *future = futures->submit(pass_gate, 1, given);
         auto *next = futures->submit(sleep_in_the_gate, 1, given);
         if (future == nullptr || next == nullptr || !futures->arrive(1)) return 1;

@@ -15,7 +15,7 @@ namespace
 
 int crash(const parloom_task *, void *const *)
 {
-    std::raise(SIGSEGV);
+    *reinterpret_cast<volatile int *>(8) = 1; // NOLINT: raised, it would reach a sanitizer first
     return 0;
 }
 
