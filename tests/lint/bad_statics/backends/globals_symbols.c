@@ -1,0 +1,6 @@
+/* What this tree says of counter.c. */
+static const struct {
+    const char *file, *name;
+} OWN[] = {
+    { "counter.c", "counted" },
+};
