@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What tasks of a stream record comes with their results, on every backend that runs streams. */
+#include "contract/records.h"
 #include "contract/streams.h"
 
 #include <csignal>
@@ -14,41 +15,6 @@ namespace
 {
 
 enum { TASKS = 40 };
-
-struct Record {
-    size_t task;
-    parloom_status status;
-    std::string text;
-    bool operator==(const Record &other) const
-    {
-        return task == other.task && status == other.status && text == other.text;
-    }
-};
-
-void PrintTo(const Record &record, std::ostream *to)
-{
-    *to << record.task << " " << parloom_status_name(record.status) << " " << record.text.substr(0, 40);
-}
-
-std::thread::id merged_in;
-
-void keep(const parloom_recorded *record, void *state)
-{
-    auto *records = static_cast<std::vector<Record> *>(state);
-    merged_in = std::this_thread::get_id();
-    records->push_back(
-        { record->task, record->status, std::string(static_cast<const char *>(record->data), record->nbytes) });
-}
-
-int say(const parloom_task *task, const char *channel, const std::string &text)
-{
-    return parloom_record(task, channel, text.data(), text.size());
-}
-
-std::string numbered(const char *what, size_t task)
-{
-    return what + std::to_string(task);
-}
 
 class StreamRecords : public Streaming
 {
