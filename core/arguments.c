@@ -268,11 +268,27 @@ static bool is_staged(const struct loom_spill_range *range)
     return range->written && range->nbytes > 0 && range->shared != range->data;
 }
 
-bool loom_arguments_are_staged_outputs(const struct loom_arguments *arguments)
+static bool has_staged_outputs(const struct loom_arguments *arguments)
 {
     for (size_t k = 0; k < arguments->n_all; k++)
         if (is_staged(&arguments->ranges[k])) return true;
     return false;
+}
+
+parloom_status loom_arguments_stage_call(struct loom_arguments *arguments, const parloom_call *call,
+                                         const parloom_options *options, const char *taker, parloom_error *error)
+{
+    struct loom_request request = { .n = 1, .is_list = true, .calls = call };
+    parloom_status status = loom_arguments_check(&request, error);
+    if (status == PARLOOM_OK)
+        status = loom_arguments_stage(arguments, &request, options, LOOM_MEMORY_SEPARATE, 0, error);
+    if (status != PARLOOM_OK) return status;
+    arguments->request = NULL; /* gone after this call */
+    if (!has_staged_outputs(arguments)) return PARLOOM_OK;
+    return loom_status_fail(error, PARLOOM_ERR_INVALID, 0,
+                            "out and inout arguments of a %s are shared memory: nobody could say when they are to be "
+                            "copied back; use parloom_alloc, or hand the result out with parloom_return",
+                            taker);
 }
 
 void loom_arguments_restore(const struct loom_arguments *arguments, size_t begin, size_t end)

@@ -58,8 +58,10 @@ bool loom_arguments_have_reduction(const struct loom_request *request);
 parloom_status loom_arguments_stage(struct loom_arguments *arguments, const struct loom_request *request,
                                     const parloom_options *options, int memory, size_t block_size,
                                     parloom_error *error);
-/* Whether something that tasks write would have to be copied back. */
-bool loom_arguments_are_staged_outputs(const struct loom_arguments *arguments);
+/* One call that runs while the program goes on, on threads too: all it reads in private memory is copied, and INVALID
+ * is what it writes there. taker: "stream", "future". */
+parloom_status loom_arguments_stage_call(struct loom_arguments *arguments, const parloom_call *call,
+                                         const parloom_options *options, const char *taker, parloom_error *error);
 /* Puts staged inout elements of tasks [begin, end) back to the caller's bytes. */
 void loom_arguments_restore(const struct loom_arguments *arguments, size_t begin, size_t end);
 /* Copies results back and combines reductions; bytes copied. tally is settled. */

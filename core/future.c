@@ -59,28 +59,15 @@ static parloom_status check_plan(const struct loom_plan *plan, parloom_error *er
                             plan->backend->name);
 }
 
-static parloom_status check_outputs(const struct loom_arguments *arguments, parloom_error *error)
-{
-    if (!loom_arguments_are_staged_outputs(arguments)) return PARLOOM_OK;
-    return loom_status_fail(error, PARLOOM_ERR_INVALID, 0,
-                            "out and inout arguments of a future are shared memory: nobody could say when they are to "
-                            "be copied back; use parloom_alloc, or hand the result out with parloom_return");
-}
-
-/* On threads too: the caller may use its memory again at once. */
 static parloom_status stage(parloom_future *future, const parloom_call *call, const parloom_options *options,
                             parloom_error *error)
 {
-    struct loom_request request = { .n = 1, .is_list = true, .calls = call };
-    parloom_status status = loom_arguments_check(&request, error);
+    parloom_status status = loom_arguments_stage_call(&future->arguments, call, options, "future", error);
     if (status != PARLOOM_OK) return status;
-    status = loom_arguments_stage(&future->arguments, &request, options, LOOM_MEMORY_SEPARATE, 0, error);
-    if (status != PARLOOM_OK) return status;
-    future->arguments.request = NULL; /* gone after this call */
     future->parcel.work = future->arguments.works[0];
     future->parcel.has_fp_control = true;
     future->parcel.fp_control = loom_fpu_read();
-    return check_outputs(&future->arguments, error);
+    return PARLOOM_OK;
 }
 
 /* Under the lock. */

@@ -86,30 +86,16 @@ static void end_source(parloom_stream *stream, parloom_status status, const parl
     stream->failure_error = *error;
 }
 
-static parloom_status check_outputs(const struct loom_arguments *arguments, parloom_error *error)
-{
-    if (!loom_arguments_are_staged_outputs(arguments)) return PARLOOM_OK;
-    return loom_status_fail(error, PARLOOM_ERR_INVALID, 0,
-                            "out and inout arguments of a stream are shared memory: nobody could say when they are to "
-                            "be copied back; use parloom_alloc, or hand the result out with parloom_return");
-}
-
 static parloom_status stage(parloom_stream *stream, struct loom_stream_item *item, const parloom_call *call,
                             parloom_error *error)
 {
-    struct loom_request request = { .n = 1, .is_list = true, .calls = call };
-    parloom_status status = loom_arguments_check(&request, error);
+    parloom_status status = loom_arguments_stage_call(&item->arguments, call, &stream->plan.options, "stream", error);
     if (status != PARLOOM_OK) return status;
-    /* On threads too: the source may use its memory again for the next call. */
-    status = loom_arguments_stage(&item->arguments, &request, &stream->plan.options, LOOM_MEMORY_SEPARATE, 0, error);
-    if (status != PARLOOM_OK) return status;
-    item->arguments.request = NULL; /* gone after this call */
     item->parcel.work = item->arguments.works[0];
     item->parcel.index = stream->asked;
     item->parcel.has_fp_control = true;
     item->parcel.fp_control = loom_fpu_read();
-    status = check_outputs(&item->arguments, error);
-    return status == PARLOOM_OK ? loom_stream_account_take(&stream->account, stream->asked, error) : status;
+    return loom_stream_account_take(&stream->account, stream->asked, error);
 }
 
 /* What its worker takes on is what the program has now: the source may just have set it. Where tasks see the program's
