@@ -10,7 +10,7 @@ function(written_statics out)
   string(REGEX MATCHALL "[^\n]+\n" lines "${text}")
   set(statics "")
   foreach(line IN LISTS lines)
-    if(line MATCHES "\\[([^]]+)\\.o\\]:")
+    if(line MATCHES "^Symbols from.*[^A-Za-z0-9_]([A-Za-z0-9_]+\\.c)\\.o") # of an archive, as nm says, or not
       set(file "${CMAKE_MATCH_1}")
     elseif(line MATCHES "^([^| ]+) *\\|[^|]*\\| *[bd] *\\| *OBJECT *\\|.*\\|([^|]+)\n")
       set(section "${CMAKE_MATCH_2}")

@@ -106,12 +106,12 @@ int meet_all(int cpus)
 __attribute__((noinline)) int crash_inside(size_t index)
 {
     *reinterpret_cast<volatile size_t *>(8) = index; // NOLINT
-    return 1;
+    return static_cast<int>(index);                  /* a constant would make tail calls of those below */
 }
 
 __attribute__((noinline)) int go_inside(size_t index)
 {
-    return crash_inside(index) + 1; /* no tail call */
+    return crash_inside(index) + 1;
 }
 
 int crash_below(const parloom_task *task, void *const *)

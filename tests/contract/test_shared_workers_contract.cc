@@ -130,7 +130,7 @@ TEST_F(SharedWorkers, RecoverFromAKillAfterAResize)
     ASSERT_EQ(kill(victim, SIGKILL), 0);
     ASSERT_TRUE(wait_for([&] { return is_gone(victim); }));
     EXPECT_EQ(run_squares(42, given), PARLOOM_OK);
-    Pids after = meet_all(4);
+    Pids after = meet_all(4, 1); /* the other worker may have run all 42 before anybody heard of the death */
     EXPECT_EQ(after.count(victim), 0u);
 }
 
