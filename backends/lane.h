@@ -88,6 +88,8 @@ struct loom_lane_ops {
     /* Ends one that runs, by killing its worker: it comes back with TIMEOUT, or as it ended meanwhile. False: that
      * cannot be done, it comes back when its body returns. */
     bool (*expire)(struct loom_lane *lane, struct loom_parcel *parcel);
+    /* The run is over: nothing more is begun, and bodies that run are told. NULL: they look for themselves. */
+    void (*stop)(struct loom_lane *lane);
     /* Has await, in another thread, return now, or when it is called next. */
     void (*wake)(struct loom_lane *lane);
     /* Lets go of a parcel that was given back or recalled, with its room. */

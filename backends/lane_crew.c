@@ -137,6 +137,23 @@ static void watch_place(struct loom_crew_lane *lane, uint32_t k, uint64_t now)
     loom_catch(lane->crew, seat, is_still_there, &suspect);
 }
 
+/* The closing may be long in coming. Needs no lock. */
+static void stop_bodies(struct loom_crew_lane *lane)
+{
+    loom_store_full(&lane->belt->stop_before, 0); /* full: pairs with nothing, seen soon */
+}
+
+/* The stream's own end: OK while there is none. */
+static parloom_status look_for_end(const struct loom_run *run, uint64_t now, parloom_error *error)
+{
+    if (now >= run->deadline_ns)
+        return loom_status_fail(error, PARLOOM_ERR_TIMEOUT, 0, "the stream ran past its limit");
+    if (loom_shift_run_is_cancelled(run))
+        return loom_status_fail(error, PARLOOM_ERR_CANCELLED, 0, "the stream was cancelled %s",
+                                loom_shift_run_canceller(run));
+    return PARLOOM_OK;
+}
+
 static parloom_status watch(struct loom_crew_lane *lane, uint64_t now, parloom_error *error)
 {
     const struct loom_run *run = lane->order.run;
@@ -144,11 +161,11 @@ static parloom_status watch(struct loom_crew_lane *lane, uint64_t now, parloom_e
         *error = lane->refusal;
         return error->status;
     }
-    if (now >= run->deadline_ns)
-        return loom_status_fail(error, PARLOOM_ERR_TIMEOUT, 0, "the stream ran past its limit");
-    if (loom_shift_run_is_cancelled(run))
-        return loom_status_fail(error, PARLOOM_ERR_CANCELLED, 0, "the stream was cancelled %s",
-                                loom_shift_run_canceller(run));
+    parloom_status status = look_for_end(run, now, error);
+    if (status != PARLOOM_OK) {
+        stop_bodies(lane);
+        return status;
+    }
     for (uint32_t k = 0; run->task_timeout_ns > 0 && k < LOOM_LANE_PLACES; k++)
         if (lane->on_belt[k] != NULL) watch_place(lane, k, now);
     return PARLOOM_OK;
@@ -277,6 +294,11 @@ static bool expire(struct loom_lane *base, struct loom_parcel *parcel)
     return true;
 }
 
+static void stop(struct loom_lane *base)
+{
+    stop_bodies(as_crew_lane(base));
+}
+
 static void wake(struct loom_lane *base)
 {
     struct loom_crew_lane *lane = as_crew_lane(base);
@@ -294,7 +316,9 @@ static void release(struct loom_lane *base, struct loom_parcel *parcel)
     pthread_mutex_unlock(&lane->crew->lock);
 }
 
-static const struct loom_lane_ops ops = { post, await, recall, has_begun, expire, wake, release, loom_lane_close };
+static const struct loom_lane_ops ops = {
+    post, await, recall, has_begun, expire, stop, wake, release, loom_lane_close
+};
 
 /* ----------------------------------------------------------------- opening */
 

@@ -297,7 +297,7 @@ static void close_lane(struct loom_lane *base)
 }
 
 static const struct loom_lane_ops ops = {
-    post, await, recall, has_begun, loom_lane_local_expire, wake, loom_lane_local_release, close_lane
+    post, await, recall, has_begun, loom_lane_local_expire, NULL, wake, loom_lane_local_release, close_lane
 };
 
 /* ------------------------------------------------------------------ opening */

@@ -164,6 +164,39 @@ TEST_P(StreamEndOfWorkers, ClosingTellsWhoRuns)
     EXPECT_EQ(begun[0], GetParam().n_jobs) << "what had not begun was not begun";
 }
 
+TEST_P(StreamEndOfWorkers, AStopTellsWhoRunsBeforeItIsClosed)
+{
+    parloom_stop stop = {};
+    Shared<int> begun, told;
+    Source source{ 10, run_until_cancelled, { parloom_inout(begun.get(), 4), parloom_inout(told.get(), 4) } };
+    parloom_options with = options();
+    with.stop = &stop;
+    with.report = &report;
+    ASSERT_OK(open(source, true, with));
+    await(begun.get(), GetParam().n_jobs);
+    parloom_cancel(&stop);
+    EXPECT_EQ(read_all([](const parloom_result &) {}), PARLOOM_ERR_CANCELLED);
+    await(told.get(), GetParam().n_jobs);
+    close();
+    expect_conserved();
+    EXPECT_EQ(report.ok, 0U);
+    EXPECT_EQ(begun[0], GetParam().n_jobs) << "what had not begun was not begun";
+}
+
+TEST_P(StreamEndOfWorkers, AStopInSharedMemoryTellsWhoRunsThoughNobodyWaits)
+{
+    Shared<int> begun, told;
+    Shared<parloom_stop> stop;
+    Source source{ 10, run_until_cancelled, { parloom_inout(begun.get(), 4), parloom_inout(told.get(), 4) } };
+    parloom_options with = options();
+    with.stop = stop.get();
+    ASSERT_OK(open(source, true, with));
+    await(begun.get(), GetParam().n_jobs);
+    parloom_cancel(stop.get());
+    await(told.get(), GetParam().n_jobs);
+    close();
+}
+
 TEST_P(StreamEndOfWorkers, TimeoutEndsIt)
 {
     Shared<int> begun, told;
