@@ -186,7 +186,8 @@ static bool is_unset(const void *options, const struct field *field)
 static bool is_all_unset(const parloom_options *options)
 {
     static const parloom_options unset = { .struct_size = sizeof unset };
-    return memcmp(options, &unset, sizeof unset) == 0; /* padding that is not zero only makes it slow */
+    const unsigned char *bytes = (const unsigned char *)options, *none = (const unsigned char *)&unset;
+    return memcmp(bytes, none, sizeof unset) == 0; /* padding that is not zero only makes it slow */
 }
 
 void loom_options_fill_unset(parloom_options *onto, const parloom_options *under)
@@ -301,7 +302,8 @@ bool loom_options_are_equal(const parloom_options *a, const parloom_options *b)
         *text_of(&one, i) = *text_of(&other, i) = NULL;
     }
     for (size_t i = 0; i < sizeof FIELDS / sizeof FIELDS[0]; i++)
-        if (memcmp((const char *)&one + FIELDS[i].offset, (const char *)&other + FIELDS[i].offset, FIELDS[i].nbytes))
+        if (memcmp((const char *)&one + FIELDS[i].offset, (const char *)&other + FIELDS[i].offset, FIELDS[i].nbytes) !=
+            0)
             return false;
     return true;
 }
