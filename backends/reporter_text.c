@@ -65,7 +65,8 @@ static void explain_read_only(uint64_t address, char *text, size_t size)
     const char *advice = segment != NULL && segment->access == LOOM_SEGMENT_MAP_READ
                              ? " of a file that is mapped with mode r: map it with r+ for writes to reach the file, or "
                                "with c for each task to have them for itself"
-                             : ", which tasks may only read: pass it as inout or out, or set mmap_mode to c";
+                             : ", which tasks may only read: pass it as inout or out, or set mmap_mode to c; or the "
+                               "task ran past the end of another argument";
     (void)snprintf(text, size, ", writing to an in argument%s", advice);
 }
 
@@ -74,7 +75,8 @@ static void explain_address(const struct loom_crash_shared *record, char *text, 
     const char *doing = record->was_write != 0 ? "writing" : "reading";
     if (record->address == record->instruction && record->address_is != LOOM_CRASH_STACK)
         (void)snprintf(text, size,
-                       ", calling what is no code: a function pointer that was not set, or was overwritten");
+                       ", calling what is no code: a function pointer that was not set, was overwritten, or came from "
+                       "the program inside an argument: functions lie elsewhere in a worker");
     else if (record->code == CODE_KERNEL && record->address == 0)
         (void)snprintf(text, size, ", using a pointer that is no address: not set, freed, or overwritten");
     else if (record->address < NULL_PAGES)
@@ -107,8 +109,11 @@ static void explain_bus(const struct loom_crash_shared *record, char *text, size
     if (record->code == BUS_ADRALN)
         (void)snprintf(text, size, ", an access that is not aligned");
     else
-        (void)snprintf(text, size, ", mapped bytes that are not there: the file %s was cut short, or its disk is full",
-                       record->mapping[0] != '\0' ? record->mapping : "behind the mapping");
+        (void)snprintf(
+            text, size,
+            ", mapped bytes that are not there: the task ran past the end of an argument, or the file %s was "
+            "cut short, or its disk is full",
+            record->mapping[0] != '\0' ? record->mapping : "behind the mapping");
 }
 
 static void explain_fpe(const struct loom_crash_shared *record, char *text, size_t size)
