@@ -19,7 +19,7 @@
  * that run itself forked: these call parloom_backend_execute only, chunks and results travel to and fro as plain bytes,
  * and the program calls next and report for them. What such a child cost when it died is reported as
  * PARLOOM_ERR_CRASHED or PARLOOM_ERR_EXITED. Reductions and limits of single tasks are not for custom backends of
- * this second kind.
+ * this second kind, streams and futures for none: they are refused with PARLOOM_ERR_UNSUPPORTED.
  */
 #ifndef PARLOOM_BACKEND_H
 #define PARLOOM_BACKEND_H
@@ -109,7 +109,7 @@ typedef struct parloom_backend_ops {
  *   PARLOOM_ERR_MEMORY       no memory for the copy
  * Threads: any thread.
  * Blocks:  never.
- * Since:   0.2
+ * Since:   0.1
  * Example: examples/13_custom_backend.c
  */
 parloom_status parloom_backend_register(const char *name, const parloom_backend_ops *ops, void *state,
@@ -130,7 +130,7 @@ parloom_status parloom_backend_register(const char *name, const parloom_backend_
  *   PARLOOM_ERR_MEMORY   no memory for the note of it
  * Threads: any thread.
  * Blocks:  never.
- * Since:   0.2
+ * Since:   0.1
  * Example: examples/13_custom_backend.c
  */
 parloom_status parloom_backend_offer(const char *name, parloom_status (*load)(void *state, parloom_error *error),
@@ -148,7 +148,7 @@ parloom_status parloom_backend_offer(const char *name, parloom_status (*load)(vo
  *   PARLOOM_ERR_BUSY     a call runs on it, or a pool of it is open
  * Threads: any thread; not in its operations.
  * Blocks:  never.
- * Since:   0.2
+ * Since:   0.1
  * Example: examples/13_custom_backend.c
  */
 parloom_status parloom_backend_unregister(const char *name, parloom_error *error);
@@ -163,7 +163,7 @@ parloom_status parloom_backend_unregister(const char *name, parloom_error *error
  * Errors:  none.
  * Threads: any thread.
  * Blocks:  never.
- * Since:   0.2
+ * Since:   0.1
  * Example: examples/13_custom_backend.c
  */
 size_t parloom_backend_list(const char **names, size_t room);
@@ -177,7 +177,7 @@ size_t parloom_backend_list(const char **names, size_t room);
  * Errors:  none.
  * Threads: any thread of the program.
  * Blocks:  never.
- * Since:   0.2
+ * Since:   0.1
  * Example: examples/13_custom_backend.c
  */
 int parloom_backend_workers(parloom_backend_run *handle);
@@ -193,7 +193,7 @@ int parloom_backend_workers(parloom_backend_run *handle);
  * Errors:  none.
  * Threads: any thread of the program; one at a time for one worker.
  * Blocks:  never.
- * Since:   0.2
+ * Since:   0.1
  * Example: examples/13_custom_backend.c
  */
 bool parloom_backend_next(parloom_backend_run *run, int worker, parloom_backend_chunk *chunk_out);
@@ -212,7 +212,7 @@ bool parloom_backend_next(parloom_backend_run *run, int worker, parloom_backend_
  * Threads: any thread of the program; one at a time for one worker. Without PARLOOM_BACKEND_SHARES_MEMORY also in a
  *          process that was forked in the run operation.
  * Blocks:  for as long as the tasks take.
- * Since:   0.2
+ * Since:   0.1
  * Example: examples/13_custom_backend.c
  */
 bool parloom_backend_execute(parloom_backend_run *run, int worker, parloom_backend_chunk *chunk,
@@ -232,7 +232,7 @@ bool parloom_backend_execute(parloom_backend_run *run, int worker, parloom_backe
  *                        over
  * Threads: any thread of the program; one at a time for one worker.
  * Blocks:  never.
- * Since:   0.2
+ * Since:   0.1
  * Example: examples/13_custom_backend.c
  */
 parloom_status parloom_backend_report(parloom_backend_run *handle, int worker, const parloom_backend_result *result);
@@ -247,7 +247,7 @@ parloom_status parloom_backend_report(parloom_backend_run *handle, int worker, c
  * Errors:  none.
  * Threads: any thread of the program; one for each worker.
  * Blocks:  for as long as the tasks take.
- * Since:   0.2
+ * Since:   0.1
  * Example: examples/13_custom_backend.c
  */
 void parloom_backend_work(parloom_backend_run *run, int worker);
@@ -262,7 +262,7 @@ void parloom_backend_work(parloom_backend_run *run, int worker);
  * Errors:  none.
  * Threads: the one that runs the run operation.
  * Blocks:  until then: for ever, if a worker keeps what it took.
- * Since:   0.2
+ * Since:   0.1
  * Example: examples/13_custom_backend.c
  */
 void parloom_backend_wait(parloom_backend_run *handle);

@@ -88,7 +88,7 @@ typedef int (*parloom_future_callback)(parloom_future *future, void *state);
  *          to be waited for there, since they end with its worker.
  * Blocks:  for as long as starting workers and copying arguments takes. On the backend sequential it runs the body
  *          before it returns.
- * Since:   0.2
+ * Since:   0.1
  * Example: examples/14_futures.c
  */
 parloom_status parloom_submit(parloom_future **future_out, const parloom_call *call, const parloom_options *options,
@@ -103,7 +103,7 @@ parloom_status parloom_submit(parloom_future **future_out, const parloom_call *c
  * Errors:  none.
  * Threads: any thread.
  * Blocks:  no.
- * Since:   0.2
+ * Since:   0.1
  * Example: examples/14_futures.c
  */
 parloom_future_state parloom_future_poll(parloom_future *future);
@@ -117,7 +117,7 @@ parloom_future_state parloom_future_poll(parloom_future *future);
  * Errors:  none.
  * Threads: any thread.
  * Blocks:  no.
- * Since:   0.2
+ * Since:   0.1
  * Example: examples/14_futures.c
  */
 const char *parloom_future_state_name(parloom_future_state state);
@@ -138,7 +138,7 @@ const char *parloom_future_state_name(parloom_future_state state);
  *                        and this is a callback in the library's thread, which would wait for itself
  * Threads: any thread; several may wait for one.
  * Blocks:  until it has ended, at most timeout seconds.
- * Since:   0.2
+ * Since:   0.1
  * Example: examples/14_futures.c
  */
 parloom_status parloom_future_wait(parloom_future *future, double timeout, parloom_result *result_out,
@@ -159,7 +159,7 @@ parloom_status parloom_future_wait(parloom_future *future, double timeout, parlo
  *   PARLOOM_ERR_INVALID  until is none of these, or as for parloom_future_wait
  * Threads: any thread.
  * Blocks:  at most timeout seconds.
- * Since:   0.2
+ * Since:   0.1
  * Example: examples/14_futures.c
  */
 parloom_status parloom_future_wait_for(parloom_future *const *futures, size_t n, parloom_until until, double timeout,
@@ -181,7 +181,7 @@ parloom_status parloom_future_wait_for(parloom_future *const *futures, size_t n,
  *   PARLOOM_ERR_INVALID  ended_out is NULL, or as for parloom_future_wait
  * Threads: any thread; futures is used by one at a time.
  * Blocks:  until one has ended, at most timeout seconds.
- * Since:   0.2
+ * Since:   0.1
  * Example: examples/14_futures.c
  */
 parloom_status parloom_future_next(parloom_future **futures, size_t n, double timeout, parloom_future **ended_out,
@@ -197,7 +197,7 @@ parloom_status parloom_future_next(parloom_future **futures, size_t n, double ti
  * Errors:  none.
  * Threads: any thread.
  * Blocks:  for as long as its callbacks run.
- * Since:   0.2
+ * Since:   0.1
  * Example: examples/14_futures.c
  */
 bool parloom_future_cancel(parloom_future *future);
@@ -217,7 +217,7 @@ bool parloom_future_cancel(parloom_future *future);
  *   PARLOOM_ERR_MEMORY   memory is short
  * Threads: any thread.
  * Blocks:  for as long as callback runs, if it is called at once.
- * Since:   0.2
+ * Since:   0.1
  * Example: examples/14_futures.c
  */
 parloom_status parloom_future_on_done(parloom_future *future, parloom_future_callback callback, void *state,
@@ -232,7 +232,7 @@ parloom_status parloom_future_on_done(parloom_future *future, parloom_future_cal
  * Errors:  none.
  * Threads: any thread, when no other uses it.
  * Blocks:  with the last future, until the library's thread has ended: a moment.
- * Since:   0.2
+ * Since:   0.1
  * Example: examples/14_futures.c
  */
 void parloom_future_release(parloom_future *future);

@@ -176,8 +176,9 @@ typedef struct parloom_options {
     /* How many workers. 0: unset (1 outside a scope). 1: in the caller, for debugging (not when isolation is required
      * or a limit or a retry needs a worker). -1: all usable cores, -2: all but one, ...; at least one worker. */
     int n_jobs;
-    /* "sequential", "threads", "processes" or "fork". NULL: unset (processes; in a task threads, below that
-     * sequential; tasks that ran in their caller do not count). */
+    /* "sequential", "threads", "processes", "fork", or the name of a registered one (backend.h). NULL: unset (the
+     * default that was registered, else processes; in a task threads, below that sequential; tasks that ran in their
+     * caller do not count). */
     const char *backend;
     /* "key=value;..." for the backend. Of the built-in ones only fork takes one: "force=1" forks although the program
      * has other threads, which is safe only where the tasks need no lock that such a thread may hold. */

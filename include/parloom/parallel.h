@@ -26,7 +26,7 @@ typedef struct parloom_task {
     size_t index; /* which iteration or call */
     size_t begin; /* parloom_for_range: run [begin, end); else begin = index */
     size_t end;   /*                                      else end = index + 1 */
-    size_t count; /* how many tasks the call has; 0 in a stream, which does not know */
+    size_t count; /* how many tasks the call has; 0 in a stream, which does not know, and in a future */
     int worker;   /* 0 .. n_jobs - 1, stable for the life of a worker */
     int n_jobs;
     int attempt; /* 0, then 1 .. for retries */
@@ -351,8 +351,8 @@ parloom_status parloom_for_range(size_t n, parloom_body body, const parloom_arg 
 /* One delayed call: a function with its own arguments. */
 typedef struct parloom_call {
     parloom_body function;
-    const parloom_arg *args; /* borrowed until parloom_run returns; NULL where n_args is 0 */
-    size_t n_args;
+    const parloom_arg *args; /* borrowed until parloom_run or parloom_submit returns; from a source: stream.h */
+    size_t n_args;           /* 0: args may be NULL */
 } parloom_call;
 
 /*

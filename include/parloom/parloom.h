@@ -38,8 +38,10 @@
  *     Memory the library writes (statuses, errors, report) is borrowed until the call ends. Ownership is said in these
  *     words: a function *borrows* (until it returns), *borrows until* ..., *takes*, or *gives*.
  *   - Any thread may call anything, and calls on one pool may overlap. Callbacks (source, combine, progress) run in
- *     the thread that made the call, never two at once; one stream is used by one thread at a time.
- *   - Nothing here aborts, exits, prints to stdout unasked, or changes the program's signal handlers.
+ *     the thread that made the call, never two at once; those of futures: future.h. One stream is used by one thread at
+ *     a time.
+ *   - Unasked, nothing here aborts, exits, prints to stdout, or changes the program's signal handlers (asked:
+ *     parloom_interrupt_begin).
  *   - C99 and C++11 can include it. Structs the user allocates grow only by struct_size or into their reserved fields.
  */
 #ifndef PARLOOM_H

@@ -48,8 +48,9 @@ parloom_status parloom_pool_open(parloom_pool **pool_out, const parloom_options 
  *
  * Returns: nothing.
  * Errors:  none.
- * Threads: any thread but one that runs a call on this pool; one closes.
- * Blocks:  until the calls that run on it have returned: cancel their stop to hurry.
+ * Threads: any thread but one that runs a call on this pool, or a callback of its futures; one closes.
+ * Blocks:  until the calls that run on it have returned, its futures have ended and its streams are closed: cancel
+ *          their stop to hurry, and close its streams first. One that this thread keeps open is waited for for ever.
  * Since:   0.1
  * Example: tests/accept/04_crash.c
  */
@@ -84,7 +85,7 @@ void parloom_shutdown(bool kill);
  *   PARLOOM_ERR_INVALID  seconds is negative, or not a number
  * Threads: any thread of the program; not in a task body, and not in a callback of a call that runs on them.
  * Blocks:  until these calls have returned, at most seconds and the time that ending processes takes.
- * Since:   0.2
+ * Since:   0.1
  * Example: examples/07_control.c
  */
 parloom_status parloom_shutdown_within(double seconds, parloom_error *error);

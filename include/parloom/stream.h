@@ -47,11 +47,11 @@ typedef int (*parloom_source)(void *state, parloom_call *call_out);
 
 /* One result. */
 typedef struct parloom_result {
-    size_t index;          /* position in the source */
+    size_t index;          /* position in the source; of a future 0 */
     parloom_status status; /* CALLBACK: a state could not be applied in its worker (state.h), and it was not run */
     parloom_error error;   /* of this task; filled only when status is not PARLOOM_OK */
     const void *data;      /* what the body gave to parloom_return; NULL: nothing */
-    size_t nbytes;         /* of data, which is valid until the next parloom_stream_next or _close */
+    size_t nbytes;         /* of data: valid until the next parloom_stream_next or _close; of a future: future.h */
     double seconds;        /* the task ran; 0 where its worker died */
     uint64_t reserved[4];
 } parloom_result;
@@ -59,8 +59,8 @@ typedef struct parloom_result {
 typedef struct parloom_stream parloom_stream;
 
 /*
- * Hands a result of any size to the consumer of the stream: it is copied. Of several the last one counts; that of a
- * task which then fails is delivered with its failure.
+ * Hands a result of any size to the consumer of the stream, or to who waits for the future: it is copied. Of several
+ * the last one counts; that of a task which then fails is delivered with its failure.
  *
  * task     of the body
  * data     borrows; NULL only with nbytes 0
@@ -68,13 +68,13 @@ typedef struct parloom_stream parloom_stream;
  *
  * Returns: 0, or a negative parloom_status:
  * Errors:
- *   PARLOOM_ERR_UNSUPPORTED  this call is no stream: write into an out argument
+ *   PARLOOM_ERR_UNSUPPORTED  this call is neither a stream nor a future: write into an out argument
  *   PARLOOM_ERR_INVALID      data is NULL
  *   PARLOOM_ERR_MEMORY, PARLOOM_ERR_SPACE, PARLOOM_ERR_LIMIT, PARLOOM_ERR_IO  no room for so much
- *   PARLOOM_ERR_CANCELLED    the stream is being closed
+ *   PARLOOM_ERR_CANCELLED    the stream is being closed, or what the future runs on
  * Threads: in a task body, the thread that runs it.
  * Blocks:  in a worker process, a result that is larger than those before it waits until its program next waits for
- *          these workers (as in parloom_stream_next), which makes room for it.
+ *          these workers (as in parloom_stream_next; for futures the library's thread does), which makes room for it.
  * Since:   0.1
  * Example: tests/accept/06_stream.c
  */
@@ -101,7 +101,7 @@ int parloom_return(const parloom_task *task, const void *data, size_t nbytes);
  * Returns: PARLOOM_OK, or
  * Errors:
  *   PARLOOM_ERR_INVALID      an option makes no sense, source is NULL, pre_dispatch comes to less than 1
- *   PARLOOM_ERR_UNSUPPORTED  the backend runs no streams (fork), or cannot do what was asked
+ *   PARLOOM_ERR_UNSUPPORTED  the backend runs no streams (fork, registered ones), or cannot do what was asked
  *   PARLOOM_ERR_LIMIT        too many streams are open on one pool (8), too many processes or descriptors
  *   PARLOOM_ERR_MEMORY, PARLOOM_ERR_SPACE, PARLOOM_ERR_IO, PARLOOM_ERR_VERSION, PARLOOM_ERR_POOL  as for calls
  *   PARLOOM_ERR_BUSY         the pool is being closed
