@@ -458,8 +458,8 @@ static parloom_status open_lane(void *workers, const struct loom_lane_order *ord
 {
     if (is_nested())
         return loom_status_fail(error, PARLOOM_ERR_UNSUPPORTED, 0,
-                                "a stream inside a task cannot have worker processes: they are forked for one call "
-                                "there; use the backend threads for it");
+                                "a stream or a future inside a task cannot have worker processes: they are forked "
+                                "for one call there; use the backend threads for it");
     const struct loom_run *run = order->run;
     struct processes *processes = workers;
     struct identity identity = { run->worker_init, run->worker_init_state, run->worker_init_state_nbytes,

@@ -54,8 +54,8 @@ static parloom_status check_plan(const struct loom_plan *plan, parloom_error *er
                                 "the future was cancelled through its stop before it began");
     if (plan->backend->open_lane != NULL) return PARLOOM_OK;
     return loom_status_fail(error, PARLOOM_ERR_UNSUPPORTED, 0,
-                            "the backend \"%s\" runs no futures: they come when its workers exist already; use "
-                            "processes or threads",
+                            "the backend \"%s\" runs no futures, only loops and lists of calls: use processes or "
+                            "threads",
                             plan->backend->name);
 }
 

@@ -83,8 +83,8 @@ static parloom_status open_lane(parloom_stream *stream, parloom_error *error)
     const struct loom_plan *plan = &stream->plan;
     if (plan->backend->open_lane == NULL)
         return loom_status_fail(error, PARLOOM_ERR_UNSUPPORTED, 0,
-                                "the backend \"%s\" runs no streams: their calls come when its workers exist already; "
-                                "use processes or threads",
+                                "the backend \"%s\" runs no streams, only loops and lists of calls: use processes or "
+                                "threads",
                                 plan->backend->name);
     void *workers = plan->pool != NULL ? loom_pool_workers(plan->pool, plan->backend) : NULL;
     struct loom_lane_order order = { &stream->run, loom_stream_drop, end, stream };
