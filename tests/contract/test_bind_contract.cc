@@ -2,7 +2,7 @@
 /* Where tasks run that were bound, on every backend, and that nothing of it stays. */
 #include "base/machine.h"
 
-#include "support/clean.h"
+#include "contract/places.h"
 
 #include <parloom/parloom.h>
 
@@ -63,6 +63,9 @@ class Bind : public loom::Clean, public ::testing::WithParamInterface<const char
     void SetUp() override
     {
         loom::Clean::SetUp();
+        if (is("pthreads")) {
+            ASSERT_OK(register_pthreads(&error));
+        }
         seats = static_cast<Seat *>(parloom_alloc(TASKS * sizeof(Seat), &error));
         ASSERT_NE(seats, nullptr) << error.message;
         ours = affinity();
@@ -75,8 +78,12 @@ class Bind : public loom::Clean, public ::testing::WithParamInterface<const char
     {
         parloom_free(seats);
         parloom_shutdown(true);
+        if (is("pthreads")) {
+            EXPECT_OK(parloom_backend_unregister("pthreads", &error));
+        }
         loom::Clean::TearDown();
     }
+    static bool is(const char *backend) { return strcmp(GetParam(), backend) == 0; }
     parloom_status call(const char *bind)
     {
         parloom_arg args[] = { parloom_inout(seats, TASKS * sizeof(Seat)) };
@@ -269,7 +276,7 @@ TEST_P(Bind, OfAScopeStaysWithinTheWorkersOwnCpusInTasks)
     parloom_scope_end();
 }
 
-INSTANTIATE_TEST_SUITE_P(Backends, Bind, ::testing::Values("threads", "processes", "fork"),
+INSTANTIATE_TEST_SUITE_P(Backends, Bind, ::testing::Values("threads", "processes", "fork", "pthreads"),
                          [](const auto &info) { return std::string(info.param); });
 
 /* --------------------------------------------------------------- the caller */
