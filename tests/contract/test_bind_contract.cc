@@ -205,6 +205,30 @@ TEST_P(Bind, RefusesWhatIsNoSetOrHasNoCpuThatMayBeUsed)
     ASSERT_EQ(call(nullptr), PARLOOM_OK) << error.message;
 }
 
+void keep_line(int, const char *line, void *state)
+{
+    *static_cast<std::string *>(state) += line;
+}
+
+TEST_P(Bind, NotesOnceThatASetIsPartlyOutside)
+{
+    std::string log;
+    parloom_set_log(keep_line, &log);
+    int cpu = cpus_of(ours).back();
+    std::string usable = std::to_string(cpu);
+    EXPECT_OK(call(usable.c_str()));
+    EXPECT_OK(call("0-")) << "all that there are";
+    EXPECT_EQ(log, "");
+    for (int k = 0; k < 2; k++) {
+        EXPECT_OK(call((usable + ",4000").c_str()));
+        expect_all_on(cpu);
+    }
+    parloom_set_log(nullptr, nullptr);
+    size_t at = log.find("leave out 4000");
+    EXPECT_NE(at, std::string::npos) << log;
+    EXPECT_EQ(log.find("leave out", at + 1), std::string::npos) << log;
+}
+
 TEST_P(Bind, DoesNotChangeResults)
 {
     double sums[3];
