@@ -3,6 +3,7 @@
 #include "contract/streams.h"
 
 #include <algorithm>
+#include <gtest/gtest-spi.h>
 #include <set>
 #include <thread>
 
@@ -424,6 +425,17 @@ TEST_P(Stream, ReturnIsForStreams)
 }
 
 INSTANTIATE_TEST_SUITE_P(, Stream, ::testing::ValuesIn(every_stream), name_of);
+
+TEST(SourceOfTests, NoticesWhoAsksIt)
+{
+    static parloom_call call;
+    static Source source{ 5, square };
+    auto ask = [] { return Source::next(&source, &call); };
+    EXPECT_EQ(ask(), 1);
+    EXPECT_NONFATAL_FAILURE_ON_ALL_THREADS(std::thread(ask).join(), "asked by another thread");
+    source.is_asked = true;
+    EXPECT_NONFATAL_FAILURE(ask(), "asked while it answers");
+}
 
 using StreamOnFork = Streaming;
 
