@@ -437,16 +437,18 @@ TEST(SourceOfTests, NoticesWhoAsksIt)
     EXPECT_NONFATAL_FAILURE(ask(), "asked while it answers");
 }
 
-using StreamOnFork = Streaming;
+using StreamElsewhere = Streaming;
 
-TEST_P(StreamOnFork, IsRefusedWithAReason)
+TEST_P(StreamElsewhere, IsRefusedWithTheBackendsName)
 {
     Source source{ 5, square };
     EXPECT_EQ(open(source, true, options()), PARLOOM_ERR_UNSUPPORTED);
-    EXPECT_SAYS("processes or threads");
-    stream = nullptr;
+    EXPECT_SAYS(std::string("\"") + GetParam().backend + "\"");
+    EXPECT_EQ(stream, nullptr);
+    EXPECT_EQ(source.asked, 0U);
 }
 
-INSTANTIATE_TEST_SUITE_P(, StreamOnFork, ::testing::Values(Place{ "fork", 2 }), name_of);
+const std::vector<Place> elsewhere = { { "fork", 2 }, { "pthreads", 2 } };
+INSTANTIATE_TEST_SUITE_P(, StreamElsewhere, ::testing::ValuesIn(elsewhere), name_of);
 
 } // namespace
