@@ -2,6 +2,7 @@
 /* custom_steps.c - next, execute and report: what the workers of a registered backend do (see custom_run.h). */
 #include "backends/custom_run.h"
 
+#include "base/binding.h"
 #include "base/clock.h"
 #include "base/fpu.h"
 #include "base/status.h"
@@ -178,16 +179,20 @@ static void run_tasks(struct loom_custom_seat *seat, int worker, const parloom_b
     seat->is_first = false;
 }
 
-/* In the environment of the caller: its rounding, and as many threads inside tasks as the call says. */
+/* In the environment of the caller: its rounding, and as many threads inside tasks as the call says; where the call
+ * puts this worker. The thread is the backend's, and goes back to where it was. */
 static void run_as_caller(struct loom_custom_seat *seat, int worker, const parloom_backend_chunk *chunk)
 {
     const struct loom_run *run = seat->run->local.run;
     uint64_t control = loom_fpu_read();
+    struct loom_binding binding;
     struct loom_inner_of_thread before;
+    loom_binding_enter(&binding, run->placement, worker);
     loom_inner_threads_enter(&run->inner, &seat->run->local.inner, &before);
     loom_fpu_write(run->fp_control);
     run_tasks(seat, worker, chunk);
     loom_inner_threads_leave(&before);
+    loom_binding_leave(&binding);
     loom_fpu_write(control);
 }
 

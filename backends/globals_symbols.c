@@ -86,6 +86,7 @@ static const struct {
     { "options_environment.c", "options" },
     { "options_environment.c", "outcome" },
     { "overseer.c", "signal_fd" },
+    { "placement.c", "is_told" },
     { "placement.c", "last" },
     { "placement.c", "once" },
     { "plan.c", "is_told" },

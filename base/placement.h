@@ -25,7 +25,8 @@ struct loom_placement {
 
 /* Whether bind (NULL: unset) asks for workers to be bound. */
 bool loom_placement_is_wanted(const char *bind);
-/* INVALID: neither a word nor a set of CPUs, or, where allowed is given, a set with none of those. NULL is fine. */
+/* INVALID: neither a word nor a set of CPUs, or, where allowed is given, a set with none of those. NULL is fine.
+ * A set that names others too is noted in the log once. */
 parloom_status loom_placement_check(const char *bind, const struct loom_cpuset *allowed, parloom_error *error);
 /* A checked bind for n workers on that machine; release with free(). machine NULL: unknown, which will do for a set and
  * where a single CPU is allowed. NULL: nobody is bound, because the machine is not known or memory is short. */

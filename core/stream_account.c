@@ -6,7 +6,9 @@
 #include "base/process.h"
 #include "base/status.h"
 #include "core/report.h"
+#include "shm/spill.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define TELL_NS UINT64_C(100000000) /* progress: at most 10 a second */
@@ -36,6 +38,17 @@ parloom_status loom_stream_account_take(struct loom_stream_account *account, siz
     if (options->statuses != NULL) options->statuses[index] = PARLOOM_ERR_CANCELLED; /* until it has ended */
     account->so_far.tasks++;
     return PARLOOM_OK;
+}
+
+void loom_stream_account_copies(struct loom_stream_account *account, const struct loom_spill *spill)
+{
+    parloom_report *so_far = &account->so_far;
+    if (spill == NULL) return;
+    so_far->inline_nbytes += loom_spill_inline_nbytes(spill);
+    so_far->spilled_nbytes += loom_spill_spilled_nbytes(spill);
+    if (loom_spill_largest_nbytes(spill) <= account->largest_nbytes) return;
+    account->largest_nbytes = loom_spill_largest_nbytes(spill);
+    (void)snprintf(so_far->spilled_to, sizeof so_far->spilled_to, "%s", loom_spill_place(spill));
 }
 
 static size_t *count_of(parloom_report *report, parloom_status status)

@@ -14,10 +14,13 @@
 extern "C" {
 #endif
 
+struct loom_spill;
+
 struct loom_stream_account {
     const parloom_options *options; /* what is to be filled; valid until the account is closed */
     parloom_report so_far;
-    size_t n_errors; /* filled in options->errors */
+    size_t n_errors;       /* filled in options->errors */
+    size_t largest_nbytes; /* of one copy of all calls: so_far names its place */
     uint64_t started_ns, next_told_ns;
     double cpu_before;
     struct loom_progress progress; /* what verbose shows; the callback is told here */
@@ -28,6 +31,8 @@ void loom_stream_account_open(struct loom_stream_account *account, const parloom
                               int n_jobs);
 /* INVALID: there is no room for its status. */
 parloom_status loom_stream_account_take(struct loom_stream_account *account, size_t index, parloom_error *error);
+/* What of a call that was taken was copied; NULL: nothing. */
+void loom_stream_account_copies(struct loom_stream_account *account, const struct loom_spill *spill);
 /* error: of the task, where it did not end OK. */
 void loom_stream_account_note(struct loom_stream_account *account, size_t index, parloom_status status,
                               const parloom_error *error);

@@ -95,7 +95,9 @@ static parloom_status stage(parloom_stream *stream, struct loom_stream_item *ite
     item->parcel.index = stream->asked;
     item->parcel.has_fp_control = true;
     item->parcel.fp_control = loom_fpu_read();
-    return loom_stream_account_take(&stream->account, stream->asked, error);
+    status = loom_stream_account_take(&stream->account, stream->asked, error);
+    if (status == PARLOOM_OK) loom_stream_account_copies(&stream->account, item->arguments.spill);
+    return status;
 }
 
 /* What its worker takes on is what the program has now: the source may just have set it. Where tasks see the program's

@@ -414,6 +414,11 @@ size_t loom_spill_spilled_nbytes(const struct loom_spill *spill)
     return spill->spilled_nbytes;
 }
 
+size_t loom_spill_largest_nbytes(const struct loom_spill *spill)
+{
+    return spill->largest_nbytes;
+}
+
 const char *loom_spill_place(const struct loom_spill *spill)
 {
     return spill->place;

@@ -49,6 +49,7 @@ parloom_status loom_spill_begin(struct loom_spill **spill_out, struct loom_spill
 bool loom_spill_has_written(const struct loom_spill *spill); /* a copy, which is to be copied back */
 size_t loom_spill_inline_nbytes(const struct loom_spill *spill);
 size_t loom_spill_spilled_nbytes(const struct loom_spill *spill); /* published copies made now count once */
+size_t loom_spill_largest_nbytes(const struct loom_spill *spill); /* of one spilled copy; 0: there is none */
 const char *loom_spill_place(const struct loom_spill *spill);     /* of the largest; "" if none; lives with the spill */
 void loom_spill_end(struct loom_spill *spill); /* lets go of all copies (warm segments are kept); NULL is fine */
 

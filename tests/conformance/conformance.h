@@ -104,10 +104,10 @@ inline int note_pid(const parloom_task *task, void *const *args)
     return 0;
 }
 
-/* Longer than any limit of a test. */
+/* Minutes, unless it is cancelled: longer than a test may take, so that one that nobody ends fails. */
 inline int sleep_long(const parloom_task *task, void *const *)
 {
-    for (int k = 0; k < 20000 && !parloom_cancelled(task); k++) usleep(1000);
+    for (int k = 0; k < 300000 && !parloom_cancelled(task); k++) usleep(1000);
     return 0;
 }
 

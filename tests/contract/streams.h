@@ -6,6 +6,7 @@
 #include "contract/places.h"
 
 #include <functional>
+#include <pthread.h>
 
 namespace contract
 {
@@ -15,7 +16,8 @@ inline const std::vector<Place> every_stream = { { "sequential", 1 }, { "threads
                                                  { "processes", 1 },  { "processes", 2 }, { "processes", 3 } };
 inline const std::vector<Place> every_stream_of_workers = { { "threads", 3 }, { "processes", 2 }, { "processes", 3 } };
 
-/* Gives n calls of the body; each has its number, which is written over by the next, and what all have in common. */
+/* Gives n calls of the body; each has its number, which is written over by the next, and what all have in common. It
+ * fails the test if it is asked by a thread other than the consumer's, which made it, or while it answers. */
 struct Source {
     size_t n;
     parloom_body body;
@@ -24,17 +26,27 @@ struct Source {
     size_t fails_at = SIZE_MAX;
     int failure = -7;
     std::vector<parloom_arg> args = {};
+    pthread_t consumer = pthread_self();
+    bool is_asked = false; /* now; atomic by its accesses, so that a source can be copied */
 
+    int give(parloom_call *call_out)
+    {
+        if (asked == fails_at) return failure;
+        if (asked == n) return 0;
+        number = asked++;
+        args = { parloom_in(&number, sizeof number) };
+        args.insert(args.end(), common.begin(), common.end());
+        *call_out = { body, args.data(), args.size() };
+        return 1;
+    }
     static int next(void *state, parloom_call *call_out)
     {
         auto *source = static_cast<Source *>(state);
-        if (source->asked == source->fails_at) return source->failure;
-        if (source->asked == source->n) return 0;
-        source->number = source->asked++;
-        source->args = { parloom_in(&source->number, sizeof source->number) };
-        source->args.insert(source->args.end(), source->common.begin(), source->common.end());
-        *call_out = { source->body, source->args.data(), source->args.size() };
-        return 1;
+        EXPECT_FALSE(__atomic_exchange_n(&source->is_asked, true, __ATOMIC_ACQ_REL)) << "asked while it answers";
+        EXPECT_TRUE(pthread_equal(source->consumer, pthread_self())) << "asked by another thread";
+        int answer = source->give(call_out);
+        __atomic_store_n(&source->is_asked, false, __ATOMIC_RELEASE);
+        return answer;
     }
 };
 

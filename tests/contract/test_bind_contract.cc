@@ -2,17 +2,15 @@
 /* Where tasks run that were bound, on every backend, and that nothing of it stays. */
 #include "base/machine.h"
 
-#include "support/clean.h"
+#include "contract/places.h"
 
 #include <parloom/parloom.h>
 
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
-#include <linux/mempolicy.h>
 #include <sched.h>
 #include <string>
-#include <sys/syscall.h>
 #include <unistd.h>
 #include <vector>
 
@@ -65,6 +63,9 @@ class Bind : public loom::Clean, public ::testing::WithParamInterface<const char
     void SetUp() override
     {
         loom::Clean::SetUp();
+        if (is("pthreads")) {
+            ASSERT_OK(register_pthreads(&error));
+        }
         seats = static_cast<Seat *>(parloom_alloc(TASKS * sizeof(Seat), &error));
         ASSERT_NE(seats, nullptr) << error.message;
         ours = affinity();
@@ -77,8 +78,12 @@ class Bind : public loom::Clean, public ::testing::WithParamInterface<const char
     {
         parloom_free(seats);
         parloom_shutdown(true);
+        if (is("pthreads")) {
+            EXPECT_OK(parloom_backend_unregister("pthreads", &error));
+        }
         loom::Clean::TearDown();
     }
+    static bool is(const char *backend) { return strcmp(GetParam(), backend) == 0; }
     parloom_status call(const char *bind)
     {
         parloom_arg args[] = { parloom_inout(seats, TASKS * sizeof(Seat)) };
@@ -200,6 +205,30 @@ TEST_P(Bind, RefusesWhatIsNoSetOrHasNoCpuThatMayBeUsed)
     ASSERT_EQ(call(nullptr), PARLOOM_OK) << error.message;
 }
 
+void keep_line(int, const char *line, void *state)
+{
+    *static_cast<std::string *>(state) += line;
+}
+
+TEST_P(Bind, NotesOnceThatASetIsPartlyOutside)
+{
+    std::string log;
+    parloom_set_log(keep_line, &log);
+    int cpu = cpus_of(ours).back();
+    std::string usable = std::to_string(cpu);
+    EXPECT_OK(call(usable.c_str()));
+    EXPECT_OK(call("0-")) << "all that there are";
+    EXPECT_EQ(log, "");
+    for (int k = 0; k < 2; k++) {
+        EXPECT_OK(call((usable + ",4000").c_str()));
+        expect_all_on(cpu);
+    }
+    parloom_set_log(nullptr, nullptr);
+    size_t at = log.find("leave out 4000");
+    EXPECT_NE(at, std::string::npos) << log;
+    EXPECT_EQ(log.find("leave out", at + 1), std::string::npos) << log;
+}
+
 TEST_P(Bind, DoesNotChangeResults)
 {
     double sums[3];
@@ -271,7 +300,7 @@ TEST_P(Bind, OfAScopeStaysWithinTheWorkersOwnCpusInTasks)
     parloom_scope_end();
 }
 
-INSTANTIATE_TEST_SUITE_P(Backends, Bind, ::testing::Values("threads", "processes", "fork"),
+INSTANTIATE_TEST_SUITE_P(Backends, Bind, ::testing::Values("threads", "processes", "fork", "pthreads"),
                          [](const auto &info) { return std::string(info.param); });
 
 /* --------------------------------------------------------------- the caller */
@@ -401,86 +430,6 @@ TEST_F(BindOne, IsReadFromTheEnvironment)
     ASSERT_EQ(parloom_for(2, note_seat, args, 1, &options, &error), PARLOOM_OK) << error.message;
     for (const Seat &seat : seats) EXPECT_EQ(CPU_COUNT(&seat.cpus), 1);
     unsetenv("PARLOOM_BIND");
-}
-
-/* ------------------------------------------------------------------- memory */
-
-/* The policy of the page, or -1. */
-int policy_of(const void *address)
-{
-    int mode = -1;
-    if (syscall(SYS_get_mempolicy, &mode, nullptr, 0UL, address, static_cast<unsigned long>(MPOL_F_ADDR)) != 0)
-        return -1;
-    return mode;
-}
-
-class MemoryPolicy : public loom::Clean
-{
-  protected:
-    enum { NBYTES = 4 << 20 };
-    void SetUp() override
-    {
-        loom::Clean::SetUp();
-        void *probe = parloom_alloc(NBYTES, nullptr);
-        bool is_there = policy_of(probe) >= 0;
-        parloom_free(probe);
-        if (!is_there) GTEST_SKIP() << "the system forbids to ask for memory policies";
-    }
-    void TearDown() override
-    {
-        parloom_shutdown(true);
-        loom::Clean::TearDown();
-    }
-    /* Of the bytes that a task finds: spilled, where they are private. */
-    int policy_in_task(parloom_memory_policy policy)
-    {
-        int found = -2;
-        std::vector<char> bytes(NBYTES, 'x');
-        parloom_arg args[] = { parloom_in(bytes.data(), bytes.size()), parloom_out(&found, sizeof found) };
-        parloom_options options = PARLOOM_OPTIONS_INIT;
-        parloom_error error;
-        options.require = PARLOOM_REQUIRE_ISOLATION;
-        options.memory_policy = policy;
-        auto body = [](const parloom_task *, void *const *task_args) {
-            *static_cast<int *>(task_args[1]) = policy_of(task_args[0]);
-            return static_cast<const char *>(task_args[0])[NBYTES - 1] == 'x' ? 0 : 1;
-        };
-        EXPECT_EQ(parloom_for(1, body, args, 2, &options, &error), PARLOOM_OK) << error.message;
-        return found;
-    }
-};
-
-TEST_F(MemoryPolicy, OfACallIsThatOfWhatItSpills)
-{
-    EXPECT_EQ(policy_in_task(PARLOOM_MEMORY_UNSET), MPOL_DEFAULT);
-    EXPECT_EQ(policy_in_task(PARLOOM_MEMORY_INTERLEAVE), MPOL_INTERLEAVE);
-    EXPECT_EQ(policy_in_task(PARLOOM_MEMORY_LOCAL), MPOL_LOCAL);
-    EXPECT_EQ(policy_in_task(PARLOOM_MEMORY_FIRST_TOUCH), MPOL_DEFAULT) << "segments of another policy are kept warm";
-}
-
-TEST_F(MemoryPolicy, OfAScopeIsThatOfLargeBlocks)
-{
-    parloom_options scope = PARLOOM_OPTIONS_INIT;
-    scope.memory_policy = PARLOOM_MEMORY_INTERLEAVE;
-    ASSERT_EQ(parloom_scope_begin(&scope, nullptr), PARLOOM_OK);
-    void *inside = parloom_alloc(NBYTES, nullptr);
-    parloom_scope_end();
-    void *outside = parloom_alloc(NBYTES, nullptr);
-    EXPECT_EQ(policy_of(inside), MPOL_INTERLEAVE);
-    EXPECT_EQ(policy_of(outside), MPOL_DEFAULT);
-    parloom_free(inside);
-    parloom_free(outside);
-}
-
-TEST_F(MemoryPolicy, OfTheProcessDefaultIsThatOfLargeBlocks)
-{
-    parloom_options defaults = PARLOOM_OPTIONS_INIT;
-    defaults.memory_policy = PARLOOM_MEMORY_LOCAL;
-    ASSERT_EQ(parloom_set_defaults(&defaults, nullptr), PARLOOM_OK);
-    void *block = parloom_alloc(NBYTES, nullptr);
-    ASSERT_EQ(parloom_set_defaults(nullptr, nullptr), PARLOOM_OK);
-    EXPECT_EQ(policy_of(block), MPOL_LOCAL);
-    parloom_free(block);
 }
 
 } // namespace

@@ -5,6 +5,7 @@
 #include <parloom/backend.h>
 
 #include <csignal>
+#include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -106,6 +107,12 @@ int add_one(const parloom_task *, void *const *args)
     return 0;
 }
 
+/* args[0]: the CPUs that each task may use. */
+int note_cpus(const parloom_task *task, void *const *args)
+{
+    return sched_getaffinity(0, sizeof(cpu_set_t), static_cast<cpu_set_t *>(args[0]) + task->index);
+}
+
 void add_up(void *total, const void *part)
 {
     *static_cast<long *>(total) += *static_cast<const long *>(part);
@@ -166,4 +173,23 @@ TEST_F(Forked, HasNoReductions)
     parloom_arg args[] = { parloom_reduce(&total, sizeof total, add_up) };
     EXPECT_EQ(parloom_for(12, add_one, args, 1, &given, &error), PARLOOM_ERR_UNSUPPORTED);
     EXPECT_SAYS("reductions");
+}
+
+TEST_F(Forked, BindsTheTasksOfItsChildren)
+{
+    enum { TASKS = 6 };
+    cpu_set_t ours, cpus[TASKS], after, one;
+    ASSERT_EQ(sched_getaffinity(0, sizeof ours, &ours), 0);
+    int last = 0;
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+        if (CPU_ISSET(cpu, &ours)) last = cpu;
+    CPU_ZERO(&one);
+    CPU_SET(static_cast<size_t>(last), &one);
+    std::string bind = std::to_string(last);
+    given.bind = bind.c_str();
+    parloom_arg args[] = { parloom_out(cpus, sizeof cpus) };
+    ASSERT_OK(parloom_for(TASKS, note_cpus, args, 1, &given, &error));
+    for (const cpu_set_t &set : cpus) EXPECT_TRUE(CPU_EQUAL(&set, &one));
+    ASSERT_EQ(sched_getaffinity(0, sizeof after, &after), 0);
+    EXPECT_TRUE(CPU_EQUAL(&after, &ours));
 }

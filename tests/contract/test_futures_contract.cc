@@ -288,13 +288,13 @@ class FutureElsewhere : public Placed
 {
 };
 
-TEST_P(FutureElsewhere, IsRefusedWithAReason)
+TEST_P(FutureElsewhere, IsRefusedWithTheBackendsName)
 {
     parloom_future *future = nullptr;
     parloom_call call = { return_nothing, nullptr, 0 };
     parloom_options given = options();
     EXPECT_EQ(parloom_submit(&future, &call, &given, &error), PARLOOM_ERR_UNSUPPORTED);
-    EXPECT_SAYS("runs no futures");
+    EXPECT_SAYS(std::string("\"") + GetParam().backend + "\"");
     EXPECT_EQ(future, nullptr);
 }
 

@@ -3,6 +3,7 @@
 #include "contract/streams.h"
 
 #include <algorithm>
+#include <gtest/gtest-spi.h>
 #include <set>
 #include <thread>
 
@@ -371,6 +372,44 @@ TEST_P(Stream, NullsAreRefused)
     EXPECT_EQ(parloom_stream_next(nullptr, nullptr, &done, &error), PARLOOM_ERR_INVALID);
 }
 
+/* args: the number, a table; what the first byte of it is. */
+int first_of_table(const parloom_task *task, void *const *args)
+{
+    return parloom_return(task, args[1], 1);
+}
+
+TEST_P(Stream, ReportsWhatItsCallsCopied)
+{
+    enum { CALLS = 8, NBYTES = 8 << 20 };
+    std::vector<char> table(NBYTES, 't');
+    Source source{ CALLS, first_of_table, { in(table) } };
+    parloom_options with = options();
+    with.report = &report;
+    ASSERT_OK(open(source, true, with));
+    EXPECT_OK(read_all([](const parloom_result &result) {
+        ASSERT_EQ(result.nbytes, 1U);
+        EXPECT_EQ(*static_cast<const char *>(result.data), 't');
+    }));
+    close();
+    EXPECT_EQ(report.ok, static_cast<size_t>(CALLS));
+    EXPECT_EQ(report.spilled_nbytes, static_cast<size_t>(CALLS) * NBYTES) << "a copy for each call";
+    EXPECT_EQ(report.inline_nbytes, CALLS * sizeof source.number);
+    EXPECT_STRNE(report.spilled_to, "");
+}
+
+TEST_P(Stream, ReportsNoCopiesOfSharedMemory)
+{
+    Shared<char> table(8 << 20);
+    Source source{ 8, first_of_table, { parloom_in(table.get(), 8 << 20) } };
+    parloom_options with = options();
+    with.report = &report;
+    ASSERT_OK(open(source, true, with));
+    EXPECT_OK(read_all([](const parloom_result &) {}));
+    close();
+    EXPECT_EQ(report.spilled_nbytes, 0U);
+    EXPECT_STREQ(report.spilled_to, "");
+}
+
 TEST_P(Stream, ReturnIsForStreams)
 {
     std::vector<int> out(4, 0);
@@ -387,16 +426,29 @@ TEST_P(Stream, ReturnIsForStreams)
 
 INSTANTIATE_TEST_SUITE_P(, Stream, ::testing::ValuesIn(every_stream), name_of);
 
-using StreamOnFork = Streaming;
+TEST(SourceOfTests, NoticesWhoAsksIt)
+{
+    static parloom_call call;
+    static Source source{ 5, square };
+    auto ask = [] { return Source::next(&source, &call); };
+    EXPECT_EQ(ask(), 1);
+    EXPECT_NONFATAL_FAILURE_ON_ALL_THREADS(std::thread(ask).join(), "asked by another thread");
+    source.is_asked = true;
+    EXPECT_NONFATAL_FAILURE(ask(), "asked while it answers");
+}
 
-TEST_P(StreamOnFork, IsRefusedWithAReason)
+using StreamElsewhere = Streaming;
+
+TEST_P(StreamElsewhere, IsRefusedWithTheBackendsName)
 {
     Source source{ 5, square };
     EXPECT_EQ(open(source, true, options()), PARLOOM_ERR_UNSUPPORTED);
-    EXPECT_SAYS("processes or threads");
-    stream = nullptr;
+    EXPECT_SAYS(std::string("\"") + GetParam().backend + "\"");
+    EXPECT_EQ(stream, nullptr);
+    EXPECT_EQ(source.asked, 0U);
 }
 
-INSTANTIATE_TEST_SUITE_P(, StreamOnFork, ::testing::Values(Place{ "fork", 2 }), name_of);
+const std::vector<Place> elsewhere = { { "fork", 2 }, { "pthreads", 2 } };
+INSTANTIATE_TEST_SUITE_P(, StreamElsewhere, ::testing::ValuesIn(elsewhere), name_of);
 
 } // namespace

@@ -9,8 +9,11 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+#include <sstream>
 #include <string>
 #include <sys/wait.h>
+#include <thread>
 #include <vector>
 
 namespace
@@ -384,6 +387,74 @@ TEST_F(ProgressBar, IsClearedByTheLinesOfWorkers)
                         clear + "  [Parallel(n_jobs=1)]: Done 3 out of 3 | elapsed: "),
               std::string::npos)
         << text;
+}
+
+/* ------------------------------------------------------- what tasks print */
+
+enum { PRINTED = 60 };
+
+std::string line_of(size_t task)
+{
+    return "<task " + std::to_string(task) + " says: " + std::string(40, 'x') + ">";
+}
+
+/* In one write, as fprintf to stderr does it. */
+int print_line(const parloom_task *task, void *const *)
+{
+    std::string line = line_of(task->index) + "\n";
+    return write(STDERR_FILENO, line.data(), line.size()) == static_cast<ssize_t>(line.size()) ? 0 : 1;
+}
+
+TEST_F(ProgressBar, LeavesWhatIsPrintedBesideItWhole)
+{
+    loom::Terminal terminal;
+    Call call(PRINTED, options_of(1));
+    std::vector<std::thread> printers;
+    for (size_t first = 0; first < 2; first++)
+        printers.emplace_back([first] {
+            parloom_task task = {};
+            for (task.index = first; task.index < PRINTED; task.index += 2) EXPECT_EQ(print_line(&task, nullptr), 0);
+        });
+    for (size_t k = 0; k < PRINTED; k++) {
+        call.tell(1 + static_cast<double>(k), k);
+        loom_log(LOOM_LOG_WARNING, "note %zu.", k);
+    }
+    for (std::thread &printer : printers) printer.join();
+    std::string text = terminal.text();
+    for (size_t k = 0; k < PRINTED; k++) {
+        EXPECT_NE(text.find(line_of(k) + "\n"), std::string::npos) << k << text;
+        EXPECT_NE(text.find(clear + "parloom: note " + std::to_string(k) + ".\n"), std::string::npos) << k << text;
+    }
+    call.end(100);
+}
+
+TEST_F(Progress, LinesStayWholeWhileTasksPrint)
+{
+    parloom_set_log(nullptr, nullptr);
+    for (const char *backend : { "sequential", "threads", "processes" }) {
+        loom::Terminal terminal;
+        parloom_options options = options_of(11, PARLOOM_PROGRESS_STYLE_LINES);
+        options.backend = backend;
+        options.n_jobs = 2;
+        options.batch_size = 1;
+        ASSERT_EQ(parloom_for(PRINTED, print_line, nullptr, 0, &options, nullptr), PARLOOM_OK);
+        std::istringstream text(terminal.text());
+        std::set<std::string> printed;
+        size_t n_printed = 0, n_told = 0;
+        for (std::string line; std::getline(text, line);) {
+            bool is_told = line.find("[Parallel(n_jobs=") == 0;
+            n_told += is_told;
+            if (is_told) {
+                EXPECT_EQ(line.find('<'), std::string::npos) << backend << ": " << line;
+                continue;
+            }
+            n_printed++;
+            printed.insert(line);
+        }
+        EXPECT_GE(n_told, 2U) << backend;
+        EXPECT_EQ(n_printed, static_cast<size_t>(PRINTED)) << backend;
+        for (size_t k = 0; k < PRINTED; k++) EXPECT_EQ(printed.count(line_of(k)), 1U) << backend << ", task " << k;
+    }
 }
 
 } // namespace
