@@ -85,7 +85,7 @@ static void settle(struct loom_porter *porter, parloom_future *future)
 
 static bool is_watched(const parloom_future *future)
 {
-    return future->is_posted && !future->is_expired && !future->is_back && !future->is_recalled;
+    return future->is_posted && !future->is_expired && !future->is_back && future->n_cancelling == 0;
 }
 
 /* Under the lock. LOOM_NEVER_NS: none. */
@@ -98,7 +98,7 @@ static uint64_t next_deadline(const struct loom_porter *porter)
     return next;
 }
 
-/* Under the lock, which is let go meanwhile: nobody but this thread ends it, unless it is being cancelled. */
+/* Under the lock, which is let go meanwhile: nobody but this thread ends it from now on. */
 static void expire(struct loom_porter *porter, parloom_future *future)
 {
     parloom_error error;
