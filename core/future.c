@@ -7,6 +7,7 @@
  */
 #include "base/clock.h"
 #include "base/fpu.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/status.h"
 #include "base/stop.h"
@@ -215,6 +216,25 @@ static bool recall(parloom_future *future)
     return true;
 }
 
+/* A callback ended this thread: the keeper calls those after it. It is woken wherever it waits. */
+static void leave_to_keeper(void *state)
+{
+    parloom_future *future = state;
+    struct loom_porter *porter = future->porter;
+    loom_log(LOOM_LOG_WARNING, "a callback of a future ended the thread that cancelled it; the library's goes on");
+    loom_futures_lock();
+    future->is_left = future->is_back = true;
+    porter->n_left++;
+    loom_futures_tell();
+    bool may_wake = loom_porter_enter(porter);
+    loom_futures_unlock(); /* the future may be gone now; the porter stays while somebody is inside */
+    if (!may_wake) return;
+    porter->lane->ops->wake(porter->lane);
+    loom_futures_lock();
+    loom_porter_leave(porter);
+    loom_futures_unlock();
+}
+
 /* It is back from the lane, which is left before the callbacks. Nobody else ends it: the keeper leaves it alone. */
 static void end_as_cancelled(parloom_future *future)
 {
@@ -228,7 +248,9 @@ static void end_as_cancelled(parloom_future *future)
     (void)loom_future_end(future, PARLOOM_ERR_CANCELLED, &error);
     loom_porter_leave(porter);
     loom_futures_unlock();
+    pthread_cleanup_push(leave_to_keeper, future);
     loom_future_call_back(future);
+    pthread_cleanup_pop(0);
     loom_futures_lock();
     loom_porter_forget(porter, future);
     loom_futures_unlock();

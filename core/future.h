@@ -44,6 +44,7 @@ struct parloom_future {
     bool is_posted;
     int n_cancelling; /* threads that try to take it back; the keeper leaves it to them */
     bool is_recalled; /* whoever cancelled it ends it */
+    bool is_left;     /* that one's thread was ended by a callback: the keeper goes on */
     bool is_back;     /* the lane has let go of it */
     bool is_orphan;   /* the lane was closed over it: a thread is in its body, and drops it at last */
     bool is_expired;  /* its deadline was seen: it is not cancelled any more */

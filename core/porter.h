@@ -40,6 +40,7 @@ struct loom_porter {
     parloom_future *first;    /* outstanding: not ended, or its callbacks run, or not back */
     size_t n_outstanding, n_handles;
     size_t n_deadlines;     /* of what is outstanding */
+    size_t n_left;          /* of what is outstanding */
     long n_posted;          /* with the lane; may be behind for a moment */
     parloom_future *ending; /* its callbacks run in the keeper */
     parloom_status refusal; /* why the lane was closed while something was outstanding */
