@@ -19,6 +19,17 @@
 
 static _Thread_local bool is_keeper;
 
+/* A callback may fork: in the child there is nothing to keep. */
+static void forget_in_child(void)
+{
+    is_keeper = false;
+}
+
+__attribute__((constructor)) static void watch_forks(void)
+{
+    (void)pthread_atfork(NULL, NULL, forget_in_child);
+}
+
 bool loom_keeper_is_here(void)
 {
     return is_keeper;
