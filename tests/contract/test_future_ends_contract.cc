@@ -34,11 +34,11 @@ class FutureThatEnds : public Placed
 
 enum { ROUNDS = 60, AT_ONCE = 40 };
 
-/* The last first, as the library's thread looks at them; with both it is the same one again and again. */
-void cancel_and_release(const std::vector<parloom_future *> &all, size_t first)
+/* The last first, as the library's thread looks at them: it is mostly at the same one. */
+void cancel_and_release(const std::vector<parloom_future *> &all, size_t odd)
 {
-    for (size_t k = all.size() - first; k-- > 0;) {
-        if (k % 2 != first) continue;
+    for (size_t k = all.size(); k-- > 0;) {
+        if (k % 2 != odd) continue;
         parloom_future_cancel(all[k]);
         parloom_future_release(all[k]);
     }
