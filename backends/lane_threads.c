@@ -286,7 +286,7 @@ static void close_lane(struct loom_lane *base)
     struct loom_parcel_queue waiting = lane->waiting, ended = lane->ended;
     lane->waiting = lane->ended = (struct loom_parcel_queue){ NULL, NULL };
     lane->is_closing = true;
-    loom_store_relaxed(&lane->local.stop_before, 0); /* relaxed: a body that looks late goes on a little longer */
+    loom_store_release(&lane->local.stop_before, 0); /* pairs with the look of a body: at nothing else from now on */
     pthread_cond_broadcast(&lane->has_work);
     await_threads(lane);
     pthread_mutex_unlock(&lane->lock);

@@ -7,6 +7,7 @@
  */
 #include "base/clock.h"
 #include "base/fpu.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/status.h"
 #include "base/stop.h"
@@ -215,8 +216,27 @@ static bool recall(parloom_future *future)
     return true;
 }
 
-/* It is back from the lane, which is left before the callbacks. False: its deadline came first. */
-static bool end_as_cancelled(parloom_future *future)
+/* A callback ended this thread: the keeper calls those after it. It is woken wherever it waits. */
+static void leave_to_keeper(void *state)
+{
+    parloom_future *future = state;
+    struct loom_porter *porter = future->porter;
+    loom_log(LOOM_LOG_WARNING, "a callback of a future ended the thread that cancelled it; the library's goes on");
+    loom_futures_lock();
+    future->is_left = future->is_back = true;
+    porter->n_left++;
+    loom_futures_tell();
+    bool may_wake = loom_porter_enter(porter);
+    loom_futures_unlock(); /* the future may be gone now; the porter stays while somebody is inside */
+    if (!may_wake) return;
+    porter->lane->ops->wake(porter->lane);
+    loom_futures_lock();
+    loom_porter_leave(porter);
+    loom_futures_unlock();
+}
+
+/* It is back from the lane, which is left before the callbacks. Nobody else ends it: the keeper leaves it alone. */
+static void end_as_cancelled(parloom_future *future)
 {
     parloom_error error;
     struct loom_porter *porter = future->porter;
@@ -225,14 +245,40 @@ static bool end_as_cancelled(parloom_future *future)
     loom_futures_lock();
     future->is_recalled = true;
     porter->n_posted--;
-    bool is_cancelled = loom_future_end(future, PARLOOM_ERR_CANCELLED, &error);
+    (void)loom_future_end(future, PARLOOM_ERR_CANCELLED, &error);
     loom_porter_leave(porter);
     loom_futures_unlock();
-    if (is_cancelled) loom_future_call_back(future);
+    pthread_cleanup_push(leave_to_keeper, future);
+    loom_future_call_back(future);
+    pthread_cleanup_pop(0);
     loom_futures_lock();
     loom_porter_forget(porter, future);
     loom_futures_unlock();
     loom_future_unref(future);
+}
+
+/* Under the lock. One whose deadline was seen is the keeper's, which ends it without holding the lock; and it leaves
+ * alone what somebody tries to cancel. */
+static bool begin_cancelling(parloom_future *future)
+{
+    if (future->has_ended || future->is_expired || is_foreign(future)) return false;
+    if (!loom_porter_enter(future->porter)) return false;
+    future->n_cancelling++;
+    return true;
+}
+
+/* It runs, or has ended: the keeper looks at its deadline again. */
+static bool give_up_cancelling(parloom_future *future)
+{
+    struct loom_lane *lane = future->porter->lane;
+    loom_futures_lock();
+    future->n_cancelling--;
+    loom_futures_unlock();
+    if (future->deadline_ns != LOOM_NEVER_NS) lane->ops->wake(lane);
+    loom_futures_lock();
+    loom_porter_leave(future->porter);
+    bool is_cancelled = future->has_ended && future->status == PARLOOM_ERR_CANCELLED;
+    loom_futures_unlock();
     return is_cancelled;
 }
 
@@ -240,15 +286,12 @@ bool parloom_future_cancel(parloom_future *future)
 {
     loom_futures_lock();
     bool is_cancelled = future->has_ended && future->status == PARLOOM_ERR_CANCELLED;
-    bool may_try = !future->has_ended && !is_foreign(future) && loom_porter_enter(future->porter);
+    bool may_try = begin_cancelling(future);
     loom_futures_unlock();
     if (!may_try) return is_cancelled;
-    if (recall(future)) return end_as_cancelled(future);
-    loom_futures_lock();
-    loom_porter_leave(future->porter);
-    is_cancelled = future->has_ended && future->status == PARLOOM_ERR_CANCELLED;
-    loom_futures_unlock();
-    return is_cancelled;
+    if (!recall(future)) return give_up_cancelling(future);
+    end_as_cancelled(future);
+    return true;
 }
 
 /* ---------------------------------------------------------------- callbacks */

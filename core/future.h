@@ -42,10 +42,12 @@ struct parloom_future {
     int refs;                               /* the handle, and the porter until the lane is done with it */
     struct parloom_future *previous, *next; /* outstanding with the porter */
     bool is_posted;
+    int n_cancelling; /* threads that try to take it back; the keeper leaves it to them */
     bool is_recalled; /* whoever cancelled it ends it */
+    bool is_left;     /* that one's thread was ended by a callback: the keeper goes on */
     bool is_back;     /* the lane has let go of it */
     bool is_orphan;   /* the lane was closed over it: a thread is in its body, and drops it at last */
-    bool is_expired;  /* its deadline was seen */
+    bool is_expired;  /* its deadline was seen: it is not cancelled any more */
     bool has_ended;   /* on threads perhaps before it is back */
     uint64_t ended_number;
     struct loom_future_done *first_done, *last_done;

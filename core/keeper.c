@@ -19,6 +19,17 @@
 
 static _Thread_local bool is_keeper;
 
+/* A callback may fork: in the child there is nothing to keep. */
+static void forget_in_child(void)
+{
+    is_keeper = false;
+}
+
+__attribute__((constructor)) static void watch_forks(void)
+{
+    (void)pthread_atfork(NULL, NULL, forget_in_child);
+}
+
 bool loom_keeper_is_here(void)
 {
     return is_keeper;
@@ -44,6 +55,16 @@ static void finish(struct loom_porter *porter, parloom_future *future)
     loom_futures_unlock();
     loom_future_unref(future);
     loom_futures_lock();
+}
+
+/* Under the lock, which is let go meanwhile: what a thread was calling back for until a callback ended it. */
+static void finish_left(struct loom_porter *porter)
+{
+    parloom_future *future = porter->first;
+    while (!future->is_left) future = future->next;
+    future->is_left = false;
+    porter->n_left--;
+    finish(porter, future);
 }
 
 static void describe_timeout(const parloom_future *future, parloom_error *error)
@@ -85,7 +106,7 @@ static void settle(struct loom_porter *porter, parloom_future *future)
 
 static bool is_watched(const parloom_future *future)
 {
-    return future->is_posted && !future->is_expired && !future->is_back && !future->is_recalled;
+    return future->is_posted && !future->is_expired && !future->is_back && future->n_cancelling == 0;
 }
 
 /* Under the lock. LOOM_NEVER_NS: none. */
@@ -98,7 +119,7 @@ static uint64_t next_deadline(const struct loom_porter *porter)
     return next;
 }
 
-/* Under the lock, which is let go meanwhile: nobody but this thread ends it, unless it is being cancelled. */
+/* Under the lock, which is let go meanwhile: nobody but this thread ends it from now on. */
 static void expire(struct loom_porter *porter, parloom_future *future)
 {
     parloom_error error;
@@ -159,7 +180,7 @@ static bool has_ended_itself(const struct loom_porter *porter, const parloom_fut
 }
 
 /* Under the lock. NULL: those that are left are ended by who cancelled them. */
-static parloom_future *next_left(const struct loom_porter *porter)
+static parloom_future *next_unended(const struct loom_porter *porter)
 {
     parloom_future *future = porter->first;
     while (future != NULL && future->is_recalled) future = future->next;
@@ -170,13 +191,18 @@ static parloom_future *next_left(const struct loom_porter *porter)
 static void end_all(struct loom_porter *porter)
 {
     parloom_future *future;
-    while ((future = next_left(porter)) != NULL) {
+    while ((future = next_unended(porter)) != NULL) {
         bool is_own = has_ended_itself(porter, future);
         (void)loom_future_end(future, is_own ? future->parcel.status : porter->refusal,
                               is_own ? &future->parcel.error : &porter->refusal_error);
         finish(porter, future);
     }
-    while (porter->n_outstanding > 0) (void)loom_futures_sleep(LOOM_NEVER_NS);
+    while (porter->n_outstanding > 0) {
+        if (porter->n_left > 0)
+            finish_left(porter);
+        else
+            (void)loom_futures_sleep(LOOM_NEVER_NS);
+    }
 }
 
 /* ------------------------------------------------------------------- keeping */
@@ -205,6 +231,8 @@ static void step(struct loom_porter *porter)
         porter->refusal = loom_status_fail(&porter->refusal_error, PARLOOM_ERR_CANCELLED, 0,
                                            "the future was cancelled: the program ends");
         close_lane(porter);
+    } else if (porter->n_left > 0) {
+        finish_left(porter);
     } else if (porter->n_posted <= 0) {
         (void)loom_futures_sleep(LOOM_NEVER_NS);
     } else {

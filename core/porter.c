@@ -143,7 +143,7 @@ static bool is_same_place(const struct loom_porter_place *a, const struct loom_p
 static bool does_fit(const struct loom_porter *porter, const struct loom_plan *plan,
                      const struct loom_porter_place *place, const parloom_options *inherited)
 {
-    return porter->plan.backend == plan->backend && porter->plan.pool == plan->pool &&
+    return !porter->is_renewed && porter->plan.backend == plan->backend && porter->plan.pool == plan->pool &&
            porter->plan.n_jobs == plan->n_jobs && is_same_place(&porter->place, place) &&
            porter->is_inherited == (inherited != NULL) &&
            (inherited == NULL || loom_options_are_equal(&porter->inherited, inherited)) &&
@@ -311,15 +311,12 @@ parloom_status loom_porter_find(struct loom_porter **porter_out, struct loom_pla
 
 /* -------------------------------------------------------------------- ending */
 
+/* They stay in the list: the program may end before they have. */
 void loom_porters_renew(void)
 {
     loom_futures_lock();
-    for (struct loom_porter **at = &porters.first; *at != NULL;) {
-        struct loom_porter *porter = *at;
-        bool is_shared = porter->plan.pool == NULL;
-        if (!is_shared) at = &porter->next;
-        if (is_shared) loom_porter_delist(porter);
-    }
+    for (struct loom_porter *porter = porters.first; porter != NULL; porter = porter->next)
+        porter->is_renewed |= porter->plan.pool == NULL;
     loom_futures_unlock();
 }
 

@@ -33,13 +33,15 @@ struct loom_porter {
     /* under the lock of futures */
     struct loom_porter *next; /* of all that are open */
     int refs;                 /* the lane, the keeper, and each future until it is freed */
-    bool is_listed;           /* takes futures */
+    bool is_listed;           /* with all that are open */
+    bool is_renewed;          /* takes no more futures: its workers are being ended */
     bool is_closing;          /* nobody enters the lane any more */
     bool is_told;             /* that the program ends */
     int n_inside;             /* threads that use the lane, the keeper not counted */
     parloom_future *first;    /* outstanding: not ended, or its callbacks run, or not back */
     size_t n_outstanding, n_handles;
     size_t n_deadlines;     /* of what is outstanding */
+    size_t n_left;          /* of what is outstanding */
     long n_posted;          /* with the lane; may be behind for a moment */
     parloom_future *ending; /* its callbacks run in the keeper */
     parloom_status refusal; /* why the lane was closed while something was outstanding */
@@ -58,7 +60,7 @@ bool loom_porter_enter(struct loom_porter *porter);
 void loom_porter_leave(struct loom_porter *porter);
 /* Under the lock: the future is no business of the porter's any more. The porter's reference to it is the caller's. */
 void loom_porter_forget(struct loom_porter *porter, parloom_future *future);
-/* Under the lock: takes no more futures. */
+/* Under the lock: is found no more. */
 void loom_porter_delist(struct loom_porter *porter);
 /* Under the lock, when a handle was released: whether the caller joins the keeper. */
 bool loom_porter_is_to_join(struct loom_porter *porter);

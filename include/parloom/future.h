@@ -67,10 +67,10 @@ typedef int (*parloom_future_callback)(parloom_future *future, void *state);
  * options    borrows; copied with their strings and worker_init_state. n_jobs says among how many workers: unset, one.
  *            timeout counts from now, time in which it waits for a worker included: a worker process is killed then; a
  *            thread cannot be, and goes on by itself. stop cancels all futures that were submitted with it, and is
- *            borrowed until they have ended. In worker processes it finds registered state, environment, working
- *            directory, locale and floating-point environment as they are now; what it records (record.h) is not
- *            collected. Statuses, errors, report, progress, verbose, on_error, pre_dispatch, batch_size and schedule do
- *            not apply. NULL: all unset
+ *            borrowed until they are released; a thread that goes on by itself reads it until its body returns. In
+ *            worker processes it finds registered state, environment, working directory, locale and floating-point
+ *            environment as they are now; what it records (record.h) is not collected. Statuses, errors, report,
+ *            progress, verbose, on_error, pre_dispatch, batch_size and schedule do not apply. NULL: all unset
  * error      NULL is fine
  *
  * Returns: PARLOOM_OK, or

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <sys/mman.h>
 #include <thread>
 #include <unistd.h>
 
@@ -50,6 +51,17 @@ int run_until_cancelled(const parloom_task *task, void *const *args)
     while (!parloom_cancelled(task)) std::this_thread::yield();
     __atomic_add_fetch(static_cast<int *>(args[2]), 1, __ATOMIC_SEQ_CST);
     return 1;
+}
+
+/* Asks whether it is cancelled when it is told to. args[1]: begun, told, ended. */
+int ask_late(const parloom_task *task, void *const *args)
+{
+    auto *words = static_cast<int *>(args[1]);
+    __atomic_add_fetch(&words[0], 1, __ATOMIC_SEQ_CST);
+    for (int k = 0; k < 20000 && __atomic_load_n(&words[1], __ATOMIC_SEQ_CST) == 0; k++)
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    __atomic_add_fetch(&words[2], parloom_cancelled(task) ? 1 : 100, __ATOMIC_SEQ_CST);
+    return 0;
 }
 
 int return_large(const parloom_task *task, void *const *args)
@@ -111,6 +123,26 @@ TEST_P(StreamEnd, ClosedUnreadAndReopened)
     ASSERT_OK(open(source, true, options()));
     EXPECT_OK(read_all([&](const parloom_result &) { taken++; }));
     EXPECT_EQ(taken, 30U);
+}
+
+/* A thread that does not look at parloom_cancelled in time goes on, its stream and its stop do not. */
+TEST_P(StreamEnd, AThreadThatAsksAfterTheClosingIsCancelled)
+{
+    if (!is_threaded()) return; /* processes are killed */
+    const int n_jobs = GetParam().n_jobs;
+    Shared<int> words(3);
+    void *page = mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    ASSERT_NE(page, MAP_FAILED);
+    Source source{ 1000, ask_late, { parloom_inout(words.get(), 3 * sizeof(int)) } };
+    parloom_options with = options();
+    with.stop = static_cast<parloom_stop *>(page);
+    ASSERT_OK(open(source, true, with));
+    await(&words[0], n_jobs);
+    close();
+    munmap(page, 4096);
+    __atomic_store_n(&words[1], 1, __ATOMIC_SEQ_CST);
+    await(&words[2], n_jobs);
+    EXPECT_EQ(words[2], n_jobs);
 }
 
 TEST_P(StreamEnd, AStopEndsIt)
