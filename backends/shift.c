@@ -56,12 +56,11 @@ const parloom_options *loom_shift_scope(void)
     return innermost != NULL ? innermost->scope : NULL;
 }
 
-/* Where nobody else watches the clock (threads, sequential), the body that asks does. A thread may be in the body of a
- * stream that was closed: its stop, and what is around it, may be gone then. */
+/* Where nobody else watches the clock (threads, sequential), the body that asks does. */
 bool loom_shift_is_cancelled(const struct loom_shift *shift)
 {
     for (; shift != NULL; shift = shift->around) {
-        if (loom_load_acquire(shift->stop_before) == 0) return true; /* before the stop is looked at */
+        if (loom_load_acquire(shift->stop_before) == 0) return true; /* first: a closed stream's stop may be gone */
         if (loom_stop_is_requested(shift->stop) || loom_stop_is_requested(shift->interrupt)) return true;
         if (shift->look != NULL && shift->deadline_ns != LOOM_NEVER_NS && loom_clock_ns() >= shift->deadline_ns)
             return true;
