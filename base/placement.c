@@ -49,8 +49,8 @@ static const char *read_cpu(const char *text, int *cpu_out)
     return text;
 }
 
-/* "0-3,8,12-": the last means and all above, where is_open; else nothing. */
-static bool read_list(const char *text, bool is_open, struct loom_cpuset *set)
+/* "0-3,8,12-": the last means and all above. */
+static bool read_list(const char *text, struct loom_cpuset *set)
 {
     for (;;) {
         int first, last;
@@ -58,14 +58,15 @@ static bool read_list(const char *text, bool is_open, struct loom_cpuset *set)
         if (!text) return false;
         last = first;
         if (*text == '-') {
-            last = is_open ? LOOM_CPUSET_CPUS - 1 : first - 1;
+            last = LOOM_CPUSET_CPUS - 1;
             if (text[1] != '\0' && text[1] != ',') {
                 text = read_cpu(text + 1, &last);
-                if (!text || last < first) return false;
+                if (!text) return false;
             } else {
                 text++;
             }
         }
+        if (last < first) return false;
         for (int cpu = first; cpu <= last; cpu++) loom_cpuset_add(set, cpu);
         if (*text == '\0') return true;
         if (*text++ != ',') return false;
@@ -111,41 +112,41 @@ static bool read_mask(const char *text, struct loom_cpuset *set)
     return true;
 }
 
-/* is_open: with what ranges without an end take. */
-static bool read_set(const char *text, bool is_open, struct loom_cpuset *set_out)
+static bool read_set(const char *text, struct loom_cpuset *set_out)
 {
     memset(set_out, 0, sizeof *set_out);
     if (strlen(text) > LOOM_CPUSET_CPUS) return false; /* so that 4 * digits and 32 * groups stay small numbers */
     if (text[0] == '0' && (text[1] == 'x' || text[1] == 'X')) return read_mask(text, set_out);
-    return read_list(text, is_open, set_out);
+    return read_list(text, set_out);
 }
 
-/* Ranges without an end name no CPU: they take those that there are. */
-static void tell_left_out(const char *bind, const struct loom_cpuset *allowed)
+/* named is used up. What reaches the last CPU there could be is a range without an end: it takes what there is. */
+static void tell_left_out(const char *bind, struct loom_cpuset *named, const struct loom_cpuset *allowed)
 {
     static _Atomic int is_told;
-    struct loom_cpuset named;
     char cpus[128];
-    if (!read_set(bind, false, &named)) return;
-    for (int k = 0; k < LOOM_CPUSET_WORDS; k++) named.words[k] &= ~allowed->words[k];
-    if (loom_cpuset_count(&named) == 0 || loom_exchange_full(&is_told, 1)) return; /* whoever comes first says it */
-    loom_cpuset_write(&named, cpus, sizeof cpus);
+    for (int cpu = LOOM_CPUSET_CPUS - 1; cpu >= 0 && loom_cpuset_has(named, cpu); cpu--)
+        named->words[cpu / 64] &= ~((uint64_t)1 << (cpu % 64));
+    for (int k = 0; k < LOOM_CPUSET_WORDS; k++) named->words[k] &= ~allowed->words[k];
+    if (loom_cpuset_count(named) == 0 || loom_exchange_full(&is_told, 1)) return; /* whoever comes first says it */
+    loom_cpuset_write(named, cpus, sizeof cpus);
     loom_log(LOOM_LOG_WARNING, "bind \"%.100s\" is narrowed: affinity and control groups leave out %s", bind, cpus);
 }
 
 parloom_status loom_placement_check(const char *bind, const struct loom_cpuset *allowed, parloom_error *error)
 {
-    struct loom_cpuset set;
+    struct loom_cpuset set, named;
     char usable[128];
     enum kind kind = bind ? kind_of_word(bind) : NONE;
     if (kind < SET) return PARLOOM_OK;
-    if (kind == UNKNOWN || !read_set(bind, true, &set))
+    if (kind == UNKNOWN || !read_set(bind, &set))
         return loom_status_fail(error, PARLOOM_ERR_INVALID, 0,
                                 "bind \"%.100s\" is neither none, core, numa, compact, spread nor a set of CPUs below "
                                 "%d (\"0-3,8\" or \"0x10f\", without blanks)",
                                 bind, LOOM_CPUSET_CPUS);
+    named = set;
     if (!allowed || loom_cpuset_meet(&set, allowed)) {
-        if (allowed) tell_left_out(bind, allowed);
+        if (allowed) tell_left_out(bind, &named, allowed);
         return PARLOOM_OK;
     }
     loom_cpuset_write(allowed, usable, sizeof usable);
@@ -184,7 +185,7 @@ static void seat_on_threads(struct seats *seats, const struct loom_machine *mach
 static void fill(struct seats *seats, const struct loom_machine *machine, enum kind kind, const char *bind)
 {
     struct loom_cpuset set;
-    if (kind == SET && read_set(bind, true, &set)) seat(seats, &set);
+    if (kind == SET && read_set(bind, &set)) seat(seats, &set);
     if (!machine) return;
     for (int i = 0; kind == CORE && i < machine->n_cores; i++) seat(seats, &machine->cores[i]);
     for (int i = 0; kind == SPREAD && i < machine->n_cores; i++) seat(seats, &machine->cores[machine->spread[i]]);
