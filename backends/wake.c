@@ -32,11 +32,15 @@ static void ring_all(void)
     pthread_mutex_unlock(&boards.lock);
 }
 
-/* Whoever held the lock is not in the child. */
+/* Whoever held the lock is not in the child; the list is whole at any time. */
 static void forget_in_child(void)
 {
     boards.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
-    boards.first = NULL;
+    while (boards.first != NULL) {
+        struct known *known = boards.first;
+        boards.first = known->next;
+        free(known);
+    }
 }
 
 __attribute__((constructor)) static void tell_who_knows(void)
