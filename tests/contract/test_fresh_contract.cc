@@ -135,7 +135,8 @@ TEST_P(Fresh, WorkersDoTheRowsOfAStaticSchedule)
         for (int k = 0; k < TASKS; k++) seen[k].pid = 0;
         ASSERT_OK(parloom_for(TASKS, leave_behind, args, 1, &given, &error));
         for (int k = 0; k < TASKS; k++) EXPECT_NE(seen[k].pid, 0) << "task " << k;
-        expect_at_most(2);
+        /* Looked at after a batch, and one task may be of the call before. */
+        expect_at_most(1 + static_cast<int>(batch_size));
     }
 }
 
