@@ -187,12 +187,13 @@ static void run_as_caller(struct loom_custom_seat *seat, int worker, const parlo
     uint64_t control = loom_fpu_read();
     struct loom_binding binding;
     struct loom_inner_of_thread before;
-    loom_binding_enter(&binding, run->placement, worker);
     loom_inner_threads_enter(&run->inner, &seat->run->local.inner, &before);
+    /* After OpenMP has heard of the thread: libomp puts those that are new to it on all CPUs. */
+    loom_binding_enter(&binding, run->placement, worker);
     loom_fpu_write(run->fp_control);
     run_tasks(seat, worker, chunk);
-    loom_inner_threads_leave(&before);
     loom_binding_leave(&binding);
+    loom_inner_threads_leave(&before);
     loom_fpu_write(control);
 }
 
