@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* lane.c - queues of parcels (see lane.h). */
+/* lane.c - queues of parcels, and when a lane ends (see lane.h). */
 #include "backends/lane.h"
+
+#include "backends/shift.h"
+#include "base/clock.h"
+#include "base/status.h"
 
 void loom_parcel_push(struct loom_parcel_queue *queue, struct loom_parcel *parcel)
 {
@@ -37,4 +41,14 @@ bool loom_parcel_remove(struct loom_parcel_queue *queue, struct loom_parcel *par
     if (queue->last == at) queue->last = before;
     at->next = NULL;
     return true;
+}
+
+parloom_status loom_lane_look_for_end(const struct loom_run *run, parloom_error *error)
+{
+    if (run->deadline_ns != LOOM_NEVER_NS && loom_clock_ns() >= run->deadline_ns)
+        return loom_status_fail(error, PARLOOM_ERR_TIMEOUT, 0, "the stream ran past its limit");
+    if (loom_shift_run_is_cancelled(run))
+        return loom_status_fail(error, PARLOOM_ERR_CANCELLED, 0, "the stream was cancelled %s",
+                                loom_shift_run_canceller(run));
+    return PARLOOM_OK;
 }

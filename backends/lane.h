@@ -70,6 +70,9 @@ struct loom_lane_order {
     void *state;
 };
 
+/* Of the run by itself: OK, or TIMEOUT or CANCELLED: no more will come. */
+parloom_status loom_lane_look_for_end(const struct loom_run *run, parloom_error *error);
+
 struct loom_lane {
     const struct loom_lane_ops *ops;
 };

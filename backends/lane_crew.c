@@ -143,17 +143,6 @@ static void stop_bodies(struct loom_crew_lane *lane)
     loom_store_full(&lane->belt->stop_before, 0); /* full: pairs with nothing, seen soon */
 }
 
-/* The stream's own end: OK while there is none. */
-static parloom_status look_for_end(const struct loom_run *run, uint64_t now, parloom_error *error)
-{
-    if (now >= run->deadline_ns)
-        return loom_status_fail(error, PARLOOM_ERR_TIMEOUT, 0, "the stream ran past its limit");
-    if (loom_shift_run_is_cancelled(run))
-        return loom_status_fail(error, PARLOOM_ERR_CANCELLED, 0, "the stream was cancelled %s",
-                                loom_shift_run_canceller(run));
-    return PARLOOM_OK;
-}
-
 static parloom_status watch(struct loom_crew_lane *lane, uint64_t now, parloom_error *error)
 {
     const struct loom_run *run = lane->order.run;
@@ -161,7 +150,7 @@ static parloom_status watch(struct loom_crew_lane *lane, uint64_t now, parloom_e
         *error = lane->refusal;
         return error->status;
     }
-    parloom_status status = look_for_end(run, now, error);
+    parloom_status status = loom_lane_look_for_end(run, error);
     if (status != PARLOOM_OK) {
         stop_bodies(lane);
         return status;

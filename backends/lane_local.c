@@ -95,10 +95,5 @@ parloom_status loom_lane_local_watch(struct loom_local *local, parloom_error *er
     if (status != PARLOOM_OK && error != NULL) *error = local->error;
     pthread_mutex_unlock(&local->lock);
     if (status != PARLOOM_OK) return status;
-    if (loom_clock_ns() >= local->run->deadline_ns)
-        return loom_status_fail(error, PARLOOM_ERR_TIMEOUT, 0, "the stream ran past its limit");
-    if (loom_shift_run_is_cancelled(local->run))
-        return loom_status_fail(error, PARLOOM_ERR_CANCELLED, 0, "the stream was cancelled %s",
-                                loom_shift_run_canceller(local->run));
-    return PARLOOM_OK;
+    return loom_lane_look_for_end(local->run, error);
 }

@@ -137,20 +137,10 @@ static parloom_status fail(parloom_stream *stream, parloom_status status, parloo
     return stream->failure;
 }
 
-static parloom_status look_for_end(const struct loom_run *run, parloom_error *error)
-{
-    if (run->deadline_ns != LOOM_NEVER_NS && loom_clock_ns() >= run->deadline_ns)
-        return loom_status_fail(error, PARLOOM_ERR_TIMEOUT, 0, "the stream ran past its limit");
-    if (loom_shift_run_is_cancelled(run))
-        return loom_status_fail(error, PARLOOM_ERR_CANCELLED, 0, "the stream was cancelled %s",
-                                loom_shift_run_canceller(run));
-    return PARLOOM_OK;
-}
-
 /* Also where results are always there: then nobody waits, and the lane does not look. */
 static parloom_status watch(parloom_stream *stream, parloom_error *error)
 {
-    parloom_status status = look_for_end(&stream->run, error);
+    parloom_status status = loom_lane_look_for_end(&stream->run, error);
     if (status != PARLOOM_OK && stream->lane->ops->stop != NULL) stream->lane->ops->stop(stream->lane);
     return status;
 }
