@@ -3,7 +3,7 @@
 #ifndef LOOM_TESTS_CONTRACT_RECORDS_H
 #define LOOM_TESTS_CONTRACT_RECORDS_H
 
-#include <parloom/parloom.h>
+#include "contract/places.h"
 
 #include <ostream>
 #include <string>
@@ -47,6 +47,22 @@ inline std::string numbered(const char *what, size_t task)
 {
     return what + std::to_string(task);
 }
+
+/* Two channels, and what came through them. */
+struct Channels {
+    void register_both()
+    {
+        parloom_error error;
+        ASSERT_OK(parloom_channel_register("notes", keep, &notes, &error));
+        ASSERT_OK(parloom_channel_register("counts", keep, &counts, &error));
+    }
+    static void unregister_both()
+    {
+        parloom_channel_unregister("notes", nullptr);
+        parloom_channel_unregister("counts", nullptr);
+    }
+    std::vector<Record> notes, counts;
+};
 
 } // namespace contract
 

@@ -16,22 +16,19 @@ namespace
 
 enum { TASKS = 50 };
 
-class Records : public Placed
+class Records : public Placed, protected Channels
 {
   protected:
     void SetUp() override
     {
         Placed::SetUp();
-        ASSERT_OK(parloom_channel_register("notes", keep, &notes, &error));
-        ASSERT_OK(parloom_channel_register("counts", keep, &counts, &error));
+        ASSERT_NO_FATAL_FAILURE(register_both());
     }
     void TearDown() override
     {
-        parloom_channel_unregister("notes", nullptr);
-        parloom_channel_unregister("counts", nullptr);
+        unregister_both();
         Placed::TearDown();
     }
-    std::vector<Record> notes, counts;
 };
 
 class RecordsOfTheDead : public Records

@@ -16,20 +16,18 @@ namespace
 
 enum { TASKS = 40 };
 
-class StreamRecords : public Streaming
+class StreamRecords : public Streaming, protected Channels
 {
   protected:
     void SetUp() override
     {
         Streaming::SetUp();
-        ASSERT_OK(parloom_channel_register("notes", keep, &notes, &error));
-        ASSERT_OK(parloom_channel_register("counts", keep, &counts, &error));
+        ASSERT_NO_FATAL_FAILURE(register_both());
     }
     void TearDown() override
     {
         close();
-        parloom_channel_unregister("notes", nullptr);
-        parloom_channel_unregister("counts", nullptr);
+        unregister_both();
         Streaming::TearDown();
     }
     /* The notes that came since it was asked last. */
@@ -45,7 +43,6 @@ class StreamRecords : public Streaming
         made.on_error = PARLOOM_ON_ERROR_GO_ON;
         return made;
     }
-    std::vector<Record> notes, counts;
 };
 
 int note_some(const parloom_task *task, void *const *)
