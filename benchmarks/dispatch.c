@@ -148,13 +148,7 @@ static void write_efficiency(const struct rounds_side *sides, size_t n_sides, co
     char what[96];
     double serial = ledger_median(sides, n_sides, "serial"), ours = ledger_median(sides, n_sides, side);
     snprintf(what, sizeof what, "%s tasks: efficiency of %s (peer: serial)", now.work->name, side);
-    ledger_write_row(&(struct ledger_row){ .what = what,
-                                           .ours = ours,
-                                           .peer = serial,
-                                           .unit = "ns",
-                                           .ratio = serial / (now.jobs * ours),
-                                           .sense = LEDGER_AT_LEAST,
-                                           .goal = goal });
+    ledger_efficiency(what, "ns", ours, serial, now.jobs, goal);
 }
 
 static void write_goals(const struct rounds_side *sides, size_t n_sides)

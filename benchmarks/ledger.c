@@ -139,3 +139,9 @@ void ledger_times_faster(const char *what, const char *unit, double ours, double
 {
     ledger_write_row(&(struct ledger_row){ what, ours, peer, unit, peer / ours, LEDGER_AT_LEAST, goal });
 }
+
+void ledger_efficiency(const char *what, const char *unit, double ours, double serial, int workers, double goal)
+{
+    ledger_write_row(
+        &(struct ledger_row){ what, ours, serial, unit, serial / (workers * ours), LEDGER_AT_LEAST, goal });
+}

@@ -35,5 +35,7 @@ void ledger_write_row(const struct ledger_row *row);
 /* The two usual ones: ours takes at most goal times the peer's time; ours is at least goal times faster. */
 void ledger_at_most(const char *what, const char *unit, double ours, double peer, double goal);
 void ledger_times_faster(const char *what, const char *unit, double ours, double peer, double goal);
+/* Of so many workers, each as fast as the serial peer: 1 is all of them. Times are of a task. */
+void ledger_efficiency(const char *what, const char *unit, double ours, double serial, int workers, double goal);
 
 #endif

@@ -92,17 +92,6 @@ static double take_python(const void *given)
            python->tasks;
 }
 
-static void write_efficiency(const char *what, double ours, double serial, double goal)
-{
-    ledger_write_row(&(struct ledger_row){ .what = what,
-                                           .ours = ours,
-                                           .peer = serial,
-                                           .unit = "ns",
-                                           .ratio = serial / (now.jobs * ours),
-                                           .sense = LEDGER_AT_LEAST,
-                                           .goal = goal });
-}
-
 static void measure(void)
 {
     static const struct python serially = { "table_serial", TASKS }, pool = { "table_pool", TASKS },
@@ -115,14 +104,14 @@ static void measure(void)
     enum { SIDES = sizeof sides / sizeof sides[0] };
     ledger_measure("table", "ns/task", sides, SIDES);
     double serial = ledger_median(sides, SIDES, "serial"), python = ledger_median(sides, SIDES, "Python, serial");
-    write_efficiency("40 MB table: efficiency of processes, transfer included (peer: serial)",
-                     ledger_median(sides, SIDES, "processes"), serial, GOAL_EFFICIENCY);
-    write_efficiency("40 MB table: efficiency of threads (peer: serial)", ledger_median(sides, SIDES, "threads"),
-                     serial, ROUNDS_UNKNOWN);
-    write_efficiency("40 MB table: efficiency of multiprocessing (peer: Python, serial)",
-                     ledger_median(sides, SIDES, "multiprocessing"), python, ROUNDS_UNKNOWN);
-    write_efficiency("40 MB table: efficiency of joblib (peer: Python, serial)",
-                     ledger_median(sides, SIDES, "joblib auto"), python, ROUNDS_UNKNOWN);
+    ledger_efficiency("40 MB table: efficiency of processes, transfer included (peer: serial)", "ns",
+                      ledger_median(sides, SIDES, "processes"), serial, now.jobs, GOAL_EFFICIENCY);
+    ledger_efficiency("40 MB table: efficiency of threads (peer: serial)", "ns", ledger_median(sides, SIDES, "threads"),
+                      serial, now.jobs, ROUNDS_UNKNOWN);
+    ledger_efficiency("40 MB table: efficiency of multiprocessing (peer: Python, serial)", "ns",
+                      ledger_median(sides, SIDES, "multiprocessing"), python, now.jobs, ROUNDS_UNKNOWN);
+    ledger_efficiency("40 MB table: efficiency of joblib (peer: Python, serial)", "ns",
+                      ledger_median(sides, SIDES, "joblib auto"), python, now.jobs, ROUNDS_UNKNOWN);
 }
 
 static bool make_table(void)
