@@ -2,6 +2,8 @@
 /* Streams beside others: beside loops on one pool, beside each other, and beside a consumer that is slow. */
 #include "contract/streams.h"
 
+#include "support/waiting.h"
+
 #include <atomic>
 #include <thread>
 
@@ -164,9 +166,7 @@ TEST_P(StreamOfWorkers, WorkGoesOnWhileTheConsumerDoesNot)
     parloom_options with = options();
     with.pre_dispatch = "6";
     ASSERT_OK(open(source, true, with));
-    for (int k = 0; k < 20000 && __atomic_load_n(begun.get(), __ATOMIC_SEQ_CST) < 6; k++)
-        std::this_thread::sleep_for(std::chrono::milliseconds(1)); /* looked at until it is so */
-    EXPECT_EQ(begun[0], 6);
+    EXPECT_TRUE(loom::comes_true([&] { return __atomic_load_n(begun.get(), __ATOMIC_SEQ_CST) == 6; }, 20));
     EXPECT_OK(read_all([](const parloom_result &) {}));
 }
 

@@ -2,6 +2,8 @@
 /* How streams end otherwise than by their source: closed early, stopped, out of time, with workers that died. */
 #include "contract/streams.h"
 
+#include "support/waiting.h"
+
 #include <algorithm>
 #include <chrono>
 #include <csignal>
@@ -58,8 +60,7 @@ int ask_late(const parloom_task *task, void *const *args)
 {
     auto *words = static_cast<int *>(args[1]);
     __atomic_add_fetch(&words[0], 1, __ATOMIC_SEQ_CST);
-    for (int k = 0; k < 20000 && __atomic_load_n(&words[1], __ATOMIC_SEQ_CST) == 0; k++)
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    loom::comes_true([&] { return __atomic_load_n(&words[1], __ATOMIC_SEQ_CST) != 0; }, 20);
     __atomic_add_fetch(&words[2], parloom_cancelled(task) ? 1 : 100, __ATOMIC_SEQ_CST);
     return 0;
 }
@@ -86,9 +87,7 @@ int be_brief(const parloom_task *task, void *const *args)
 
 void await(int *word, int value)
 {
-    for (int k = 0; k < 20000 && __atomic_load_n(word, __ATOMIC_SEQ_CST) < value; k++)
-        std::this_thread::sleep_for(std::chrono::milliseconds(1)); /* looked at until it is so */
-    ASSERT_GE(__atomic_load_n(word, __ATOMIC_SEQ_CST), value);
+    ASSERT_TRUE(loom::comes_true([&] { return __atomic_load_n(word, __ATOMIC_SEQ_CST) >= value; }, 20)) << *word;
 }
 
 class StreamEnd : public Streaming
