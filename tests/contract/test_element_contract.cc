@@ -52,10 +52,11 @@ int add_then_die_once(const parloom_task *task, void *const *args)
 }
 
 /* What an array looks like from a task: out[0] sum of items, [1] memmap, [2] writable, [3] shared. */
-int look_at_array(const parloom_task *, void *const *args)
+/* args[1]: four of them a task. */
+int look_at_array(const parloom_task *task, void *const *args)
 {
     const auto *array = static_cast<const parloom_array *>(args[0]);
-    auto *seen = static_cast<double *>(args[1]);
+    double *seen = static_cast<double *>(args[1]) + 4 * task->index;
     for (size_t i = 0; i < array->shape[0]; i++)
         for (size_t j = 0; j < array->shape[1]; j++) {
             const char *at = static_cast<const char *>(array->data) + static_cast<ptrdiff_t>(i) * array->strides[0] +
@@ -233,15 +234,17 @@ TEST_P(Array, SaysInATaskHowItTravelled)
 {
     std::vector<double> buffer(30);
     parloom_array array;
-    double seen[4] = { 0, -1, -1, -1 };
+    double seen[8] = { 0, -1, -1, -1, 0, -1, -1, -1 };
     bool is_spilled = is("processes") && GetParam().n_jobs > 1;
     prepare(buffer, 3, 1, 0, &array);
     parloom_arg args[] = { parloom_in_array(&array), parloom_inout(seen, sizeof seen) };
     parloom_options given = options();
     given.max_nbytes = 16;
     ASSERT_OK(parloom_for(2, look_at_array, args, 2, &given, &error));
-    EXPECT_EQ(seen[1], is_spilled ? 1.0 : 0.0);
-    EXPECT_EQ(seen[3], is_spilled ? 1.0 : 0.0);
+    for (const double *of_task : { seen, seen + 4 }) {
+        EXPECT_EQ(of_task[1], is_spilled ? 1.0 : 0.0);
+        EXPECT_EQ(of_task[3], is_spilled ? 1.0 : 0.0);
+    }
     parloom_arg as_inout[] = { parloom_inout_array(&array), parloom_inout(seen, sizeof seen) };
     ASSERT_OK(parloom_for(1, look_at_array, as_inout, 2, &given, &error));
     EXPECT_EQ(seen[2], 1.0) << "inout is writable";
