@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What the death of a worker costs, where tasks have processes of their own. */
 #include "contract/failing.h"
+#include "support/waiting.h"
 
-#include <chrono>
 #include <cstdio>
-#include <thread>
 #include <unistd.h>
 
 using namespace contract;
@@ -264,17 +263,6 @@ class DeathOfTheSupervisor : public loom::Clean
         made.retries = 5; /* tasks that its workers had begun */
         return made;
     }
-    static bool is_dead(int pid)
-    {
-        char path[64], line[512] = "";
-        snprintf(path, sizeof path, "/proc/%d/stat", pid);
-        FILE *file = fopen(path, "r");
-        if (file == nullptr) return true;
-        (void)!fgets(line, sizeof line, file);
-        fclose(file);
-        const char *end = strrchr(line, ')');
-        return end == nullptr || end[1] == '\0' || end[2] == 'Z';
-    }
     void call_and_kill(const parloom_options &given, bool until_dead)
     {
         std::vector<int> supervisors(8);
@@ -284,9 +272,9 @@ class DeathOfTheSupervisor : public loom::Clean
         int supervisor = *std::max_element(supervisors.begin(), supervisors.end());
         ASSERT_NE(supervisor, getpid());
         if (supervisor > 1 && kill(supervisor, SIGKILL) == 0) n_killed++;
-        auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-        while (until_dead && supervisor > 1 && !is_dead(supervisor) && std::chrono::steady_clock::now() < until)
-            std::this_thread::yield();
+        if (until_dead && supervisor > 1) {
+            EXPECT_TRUE(loom::comes_true([&] { return loom::is_gone(supervisor); }));
+        }
     }
     void TearDown() override
     {

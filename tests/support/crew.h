@@ -76,7 +76,7 @@ class Crew
         EXPECT_EQ(status, PARLOOM_OK) << error.message;
         return status == PARLOOM_OK;
     }
-    /* The next event, within 5 s; kind 0: none came. */
+    /* The next event, within 20 s; kind 0: none came. */
     loom_worker_event next()
     {
         loom_worker_event event = {};
@@ -98,7 +98,7 @@ class Crew
     bool wait_bell()
     {
         struct pollfd ready = { bell, POLLIN, 0 };
-        if (poll(&ready, 1, 5000) != 1) return false;
+        if (poll(&ready, 1, 20000) != 1) return false;
         uint64_t rings;
         return read(bell, &rings, sizeof rings) == sizeof rings;
     }

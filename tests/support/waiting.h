@@ -6,6 +6,7 @@
 #include <chrono>
 #include <fstream>
 #include <functional>
+#include <sstream>
 #include <string>
 #include <thread>
 
@@ -13,7 +14,7 @@ namespace loom
 {
 
 /* False: it was not so within the limit. */
-inline bool comes_true(const std::function<bool()> &condition, double seconds = 5.0)
+inline bool comes_true(const std::function<bool()> &condition, double seconds = 20.0)
 {
     auto limit = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
     while (!condition()) {
@@ -23,14 +24,21 @@ inline bool comes_true(const std::function<bool()> &condition, double seconds = 
     return true;
 }
 
-/* Ended, reaped or not. */
+/* Ended with all of its threads, reaped or not: until then its sockets may still be open. A sanitizer gives a process
+ * one thread more. */
 inline bool is_gone(int pid)
 {
     std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
     std::string line;
     if (!std::getline(file, line)) return true;
     size_t end = line.rfind(')');
-    return end != std::string::npos && line.size() > end + 2 && line[end + 2] == 'Z';
+    if (end == std::string::npos) return false;
+    std::istringstream fields(line.substr(end + 1));
+    char state = 0;
+    long n_threads = 0;
+    fields >> state;
+    for (int field = 4; field <= 20; field++) fields >> n_threads;
+    return state == 'Z' && n_threads <= 1;
 }
 
 } // namespace loom
