@@ -8,6 +8,7 @@
 #include "backends/local.h"
 #include "backends/openmp.h"
 
+#include "base/atomics.h"
 #include "base/binding.h"
 #include "base/fpu.h"
 #include "base/log.h"
@@ -57,12 +58,20 @@ static void work_as_team(struct loom_local *local, struct loom_local_crew *crew)
         return;
     }
     int active_levels = allow_team();
-#pragma omp parallel num_threads(run->n_jobs) default(none) shared(local, crew, run)
+    /* OpenMP's barriers order what the caller did before with what the threads do, and that with what the caller does
+     * then. Checkers of races see them in a region of the program's, not in one inside a task: they see this word. Its
+     * writer's partner is in each case the reader on the other side of the barrier. */
+    _Atomic uint32_t passed;
+    loom_store_release(&passed, 1u);
+#pragma omp parallel num_threads(run->n_jobs) default(none) shared(local, crew, run, passed)
     {
+        (void)loom_load_acquire(&passed);
         int team = omp_get_num_threads();
         /* A smaller team than asked for (a thread limit, a nested region) does the seats of the missing too. */
         for (int number = omp_get_thread_num(); number < run->n_jobs; number += team) work(local, crew, number);
+        loom_add_full(&passed, 1u);
     }
+    (void)loom_load_acquire(&passed);
     if (active_levels >= 0) omp_set_max_active_levels(active_levels);
 }
 
