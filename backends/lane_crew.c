@@ -110,6 +110,12 @@ static struct loom_belt_place_shared *place_at(const struct loom_crew_lane *lane
     return &lane->belt->places[k];
 }
 
+/* Under the lock: a call that is run again has another. */
+static uint32_t place_of(const struct loom_parcel *parcel)
+{
+    return (uint32_t)(parcel->ticket % LOOM_LANE_PLACES);
+}
+
 struct suspect {
     struct loom_belt_place_shared *place;
     uint64_t stage; /* as it was seen */
@@ -254,8 +260,8 @@ static bool recall(struct loom_lane *base, struct loom_parcel *parcel)
 static bool has_begun(struct loom_lane *base, struct loom_parcel *parcel)
 {
     struct loom_crew_lane *lane = as_crew_lane(base);
-    uint32_t k = (uint32_t)(parcel->ticket % LOOM_LANE_PLACES);
     pthread_mutex_lock(&lane->crew->lock);
+    uint32_t k = place_of(parcel);
     /* full: as collect does */
     bool has = parcel->has_begun || (lane->on_belt[k] == parcel &&
                                      LOOM_BELT_PHASE(loom_load_full(&place_at(lane, k)->stage)) != LOOM_BELT_POSTED);
@@ -270,15 +276,35 @@ static bool is_still_in(const void *state)
     return is_taken(stage) && LOOM_BELT_TICKET(stage) == LOOM_BELT_TICKET(suspect->stage);
 }
 
+static void end_in_time(struct loom_crew_lane *lane, struct loom_parcel *parcel)
+{
+    parcel->status = loom_status_fail(&parcel->error, PARLOOM_ERR_TIMEOUT, 0,
+                                      "task %zu was past its limit before it was run again", parcel->index);
+    parcel->error.task = parcel->index;
+    parcel->error.attempt = parcel->attempt;
+    parcel->returned_nbytes = LOOM_PARCEL_NOTHING;
+    loom_lane_end(lane, parcel);
+    ring(lane);
+}
+
+static void catch_runner(struct loom_crew_lane *lane, struct loom_parcel *parcel)
+{
+    uint32_t k = place_of(parcel);
+    struct suspect suspect = { place_at(lane, k), loom_load_full(&place_at(lane, k)->stage) }; /* full: as collect */
+    if (lane->on_belt[k] == parcel && is_taken(suspect.stage) && LOOM_BELT_SEAT(suspect.stage) < lane->crew->n_seats)
+        loom_catch(lane->crew, LOOM_BELT_SEAT(suspect.stage), is_still_in, &suspect);
+}
+
+/* Who ran it may have died since its owner looked: then it waits to be run again, and nobody would end it. */
 static bool expire(struct loom_lane *base, struct loom_parcel *parcel)
 {
     struct loom_crew_lane *lane = as_crew_lane(base);
-    uint32_t k = (uint32_t)(parcel->ticket % LOOM_LANE_PLACES);
     pthread_mutex_lock(&lane->crew->lock);
-    struct suspect suspect = { place_at(lane, k), loom_load_full(&place_at(lane, k)->stage) }; /* full: as collect */
     parcel->is_cancelled = true;
-    if (lane->on_belt[k] == parcel && is_taken(suspect.stage) && LOOM_BELT_SEAT(suspect.stage) < lane->crew->n_seats)
-        loom_catch(lane->crew, LOOM_BELT_SEAT(suspect.stage), is_still_in, &suspect);
+    if (!parcel->has_begun && loom_lane_recall(lane, parcel))
+        end_in_time(lane, parcel);
+    else
+        catch_runner(lane, parcel);
     pthread_mutex_unlock(&lane->crew->lock);
     return true;
 }

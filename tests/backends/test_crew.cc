@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* test_crew.cc - seats of a crew whose workers cannot all be started. Nobody is started here: events are given. */
-#include "backends/test_crew.h"
+#include "support/crew_script.h"
 
 #include "support/clean.h"
 

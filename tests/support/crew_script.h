@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* test_crew.h - a crew as test_crew.cc sees it: nobody is started, and what would be heard of workers is given. */
-#ifndef LOOM_TESTS_BACKENDS_TEST_CREW_H
-#define LOOM_TESTS_BACKENDS_TEST_CREW_H
+/* crew_script.h - a crew by itself: nobody is started, and what would be heard of workers is given. */
+#ifndef LOOM_TESTS_SUPPORT_CREW_SCRIPT_H
+#define LOOM_TESTS_SUPPORT_CREW_SCRIPT_H
 
 #include "backends/supervisor.h"
 

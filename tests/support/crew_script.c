@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* test_crew.c - the crew of test_crew.cc: the words of its board are atomics, which C++ cannot include. */
-#include "backends/test_crew.h"
+/* crew_script.c - a crew by itself: the words of its board are atomics, which C++ cannot include. */
+#include "support/crew_script.h"
 
 #include "backends/crew.h"
 #include "base/memory.h"
@@ -43,9 +43,13 @@ static void close_crew(struct loom_crew *crew)
     (void)crew;
 }
 
-static const struct loom_crew_ops ops = {
-    .start = start, .kill = kill_worker, .next_event = next_event, .reopen = reopen, .close = close_crew
-};
+/* inherits: letters, which nobody reads here, need no shared memory. */
+static const struct loom_crew_ops ops = { .inherits = true,
+                                          .start = start,
+                                          .kill = kill_worker,
+                                          .next_event = next_event,
+                                          .reopen = reopen,
+                                          .close = close_crew };
 
 struct loom_crew *crew_open(struct crew_script *script)
 {
