@@ -4,7 +4,7 @@
 cmake_minimum_required(VERSION 3.22)
 
 set(files "")
-foreach(folder include base shm backends core tests examples docs benchmarks)
+foreach(folder include base shm backends core rest tests examples docs benchmarks)
   file(GLOB_RECURSE found "${ROOT}/${folder}/*.c" "${ROOT}/${folder}/*.h" "${ROOT}/${folder}/*.cc")
   list(APPEND files ${found})
 endforeach()

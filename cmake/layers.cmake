@@ -16,7 +16,7 @@ if(PARLOOM_FAULTS)
 endif()
 
 set(PARLOOM_LAYERS "")
-foreach(layer base shm backends core)
+foreach(layer base shm backends core rest)
   file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/${layer}/*.c")
   if(sources)
     add_library(loom_${layer} OBJECT ${sources})

@@ -6,7 +6,7 @@ foreach(layer ${PARLOOM_LAYERS})
   list(APPEND objects $<TARGET_OBJECTS:${layer}>)
 endforeach()
 if(NOT objects)
-  message(FATAL_ERROR "no sources in base/ shm/ backends/ core/")
+  message(FATAL_ERROR "no sources in base/ shm/ backends/ core/ rest/")
 endif()
 
 set(map "${PROJECT_SOURCE_DIR}/cmake/parloom.map")

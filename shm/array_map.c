@@ -7,10 +7,10 @@
  * the name: who has the old file mapped keeps it, where truncating it would have killed him by SIGBUS.
  */
 #include "base/file.h"
+#include "base/replacement.h"
 #include "base/status.h"
 #include "shm/array.h"
 #include "shm/mapping.h"
-#include "shm/replacement.h"
 
 #include <unistd.h>
 

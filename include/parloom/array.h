@@ -332,7 +332,7 @@ parloom_status parloom_array_dump(const parloom_array *array, const char *path, 
  * Threads: any thread, also in a task body.
  * Blocks:  UNSET: until it is read; else until its header is.
  * Since:   0.1
- * Example: tests/shm/test_dump.cc
+ * Example: tests/rest/test_dump.cc
  */
 parloom_status parloom_array_load(parloom_array *array_out, const char *path, parloom_mmap_mode mode,
                                   parloom_error *error);

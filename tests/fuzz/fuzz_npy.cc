@@ -6,7 +6,7 @@
  *
  * The corpus beside it is also replayed by an ordinary test (NpyCorpus).
  */
-#include "shm/npy.h"
+#include "rest/npy.h"
 
 #include "shm/array.h"
 

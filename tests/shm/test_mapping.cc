@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* test_mapping.cc - files are mapped at any offset with the modes r, r+, w+ and c. */
-#include "scratch.h"
+#include "support/scratch.h"
 
 #include "shm/array.h"
 #include "shm/mapping.h"

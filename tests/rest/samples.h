@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* samples.h - arrays of every dtype, order and dimension, and NumPy's words for the same. */
-#ifndef LOOM_TESTS_SHM_SAMPLES_H
-#define LOOM_TESTS_SHM_SAMPLES_H
+#ifndef LOOM_TESTS_REST_SAMPLES_H
+#define LOOM_TESTS_REST_SAMPLES_H
 
 #include "shm/array.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* test_npy.cc - headers of .npy files are read as NumPy reads them, and damaged ones are refused. */
-#include "shm/npy.h"
+#include "rest/npy.h"
 
 #include "shm/array.h"
 

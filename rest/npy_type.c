@@ -9,7 +9,7 @@
  * Records are walked with a stack of our own, so that a deeply nested header cannot exhaust the real one. Only their
  * size and byte order matter here: to parloom a record is PARLOOM_ITEM.
  */
-#include "shm/npy_type.h"
+#include "rest/npy_type.h"
 
 #include "base/memory.h"
 #include "base/status.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* test_dump.cc - what is dumped is read by NumPy; dumps are whole or not there. */
-#include "samples.h"
-#include "scratch.h"
+#include "rest/samples.h"
+#include "support/scratch.h"
 
 #include "base/fault.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* test_load.cc - what NumPy wrote is loaded in every mode; bad files are refused. */
-#include "samples.h"
-#include "scratch.h"
+#include "rest/samples.h"
+#include "support/scratch.h"
 
 #include "base/fault.h"
 #include "support/sanitizers.h"

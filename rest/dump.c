@@ -11,11 +11,11 @@
  */
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/replacement.h"
 #include "base/status.h"
+#include "rest/npy.h"
 #include "shm/array.h"
 #include "shm/mapping.h"
-#include "shm/npy.h"
-#include "shm/replacement.h"
 
 #include <errno.h>
 #include <stdlib.h>

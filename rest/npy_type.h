@@ -4,10 +4,10 @@
  *
  * The cursor skips blanks before each word and never leaves [at, end). take_... moves on only when the word is there.
  */
-#ifndef LOOM_SHM_NPY_TYPE_H
-#define LOOM_SHM_NPY_TYPE_H
+#ifndef LOOM_REST_NPY_TYPE_H
+#define LOOM_REST_NPY_TYPE_H
 
-#include "shm/npy.h"
+#include "rest/npy.h"
 
 enum { LOOM_NPY_TYPE_NBYTES = 32 }; /* room for the longest type that is written: |V and 20 digits */
 

@@ -6,7 +6,7 @@
  *               in use: then the file gets a random hidden name for the instant until rename moves it over the old one.
  *               All names are looked up in one folder descriptor, so a folder that is moved meanwhile changes nothing.
  */
-#include "shm/replacement.h"
+#include "base/replacement.h"
 
 #include "base/fault.h"
 #include "base/file.h"

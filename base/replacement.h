@@ -10,8 +10,8 @@
  * A program that dies before commit leaves nothing where the file system knows O_TMPFILE (else one hidden file).
  * Nothing is forced to the disk: a crash of the program is survived, a power cut is up to the file system.
  */
-#ifndef LOOM_SHM_REPLACEMENT_H
-#define LOOM_SHM_REPLACEMENT_H
+#ifndef LOOM_BASE_REPLACEMENT_H
+#define LOOM_BASE_REPLACEMENT_H
 
 #include <parloom/parloom.h>
 

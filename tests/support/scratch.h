@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* scratch.h - a folder for one test, gone with it, and what the tests of files ask of it. */
-#ifndef LOOM_TESTS_SHM_SCRATCH_H
-#define LOOM_TESTS_SHM_SCRATCH_H
+#ifndef LOOM_TESTS_SUPPORT_SCRATCH_H
+#define LOOM_TESTS_SUPPORT_SCRATCH_H
 
 #include <gtest/gtest.h>
 

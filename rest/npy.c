@@ -5,11 +5,11 @@
  * The dictionary is a Python literal. A cursor walks over it; whoever finds something else than expected says what and
  * at which byte. Types are read by npy_type.c.
  */
-#include "shm/npy.h"
+#include "rest/npy.h"
 
 #include "base/memory.h"
 #include "base/status.h"
-#include "shm/npy_type.h"
+#include "rest/npy_type.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -8,8 +8,8 @@
  * Files are untrusted: nothing is evaluated, no size overflows, nothing is read past the bytes that are given.
  * Structured, text, time and wide types are PARLOOM_ITEM with their size; Python objects are refused.
  */
-#ifndef LOOM_SHM_NPY_H
-#define LOOM_SHM_NPY_H
+#ifndef LOOM_REST_NPY_H
+#define LOOM_REST_NPY_H
 
 #include <parloom/parloom.h>
 
