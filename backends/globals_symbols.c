@@ -131,6 +131,7 @@ static const struct {
     { "shift.c", "always_here" },
     { "state.c", "book" },
     { "state_apply.c", "had" },
+    { "stop.c", "places" },
     { "supervisor.c", "fork_handler_once" },
     { "supervisor.c", "send_lock" },
     { "supervisor.c", "start_lock" },

@@ -11,6 +11,7 @@
 #include "backends/dispatch.h"
 #include "base/clock.h"
 #include "base/status.h"
+#include "base/stop.h"
 #include "shm/arena.h"
 
 #include <stdlib.h>
@@ -118,6 +119,7 @@ void loom_lane_close(struct loom_lane *base)
     struct loom_lane_order order = lane->order;
     void (*closed)(void *state) = lane->closed;
     void *closed_state = lane->closed_state;
+    for (int k = 0; k < 2; k++) loom_stop_unwatch(lane->watched[k]);
     pthread_mutex_lock(&crew->lock);
     stop_work(lane, &back);
     await_visitors(lane);

@@ -386,6 +386,9 @@ static parloom_status put_on_board(struct loom_crew_lane *lane, parloom_error *e
     loom_store_relaxed(&crew->board->may_spin, (int)crew->n_jobs <= loom_topology_cpu_count(false));
     loom_store_relaxed(&crew->board->growth_nbytes, lane->order.run->growth_nbytes); /* relaxed: ordered by the belt */
     loom_store_full(&crew->board->belts[lane->number], (uint64_t)(uintptr_t)lane->belt); /* full: the belt */
+    /* Bodies are told of a stop though nobody awaits them: it may lie in memory that they do not see. */
+    lane->watched[0] = loom_stop_watch(lane->order.run->stop, &lane->belt->stop_before);
+    lane->watched[1] = loom_stop_watch(lane->order.run->interrupt, &lane->belt->stop_before);
     return PARLOOM_OK;
 }
 

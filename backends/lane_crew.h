@@ -28,6 +28,7 @@ enum {
 struct loom_crew_lane {
     struct loom_lane lane;
     struct loom_lane_order order;
+    int watched[2]; /* the order's stop and interrupt (loom_stop_watch), while it is on the board */
     struct loom_crew *crew;
     void (*closed)(void *state);
     void *closed_state;

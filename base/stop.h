@@ -10,14 +10,24 @@
 
 #include <parloom/parloom.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 static inline bool loom_stop_is_requested(const parloom_stop *stop)
 {
     return stop != NULL && __atomic_load_n(&stop->requested, __ATOMIC_RELAXED) != 0;
 }
 
-static inline void loom_stop_request(parloom_stop *stop)
-{
-    __atomic_store_n(&stop->requested, 1, __ATOMIC_RELAXED);
-}
+/* Async-signal-safe. */
+void loom_stop_request(parloom_stop *stop);
 
+/* From now on a request of that stop stores 0 in the word, an _Atomic uint64_t; one that was made before does so now.
+ * Gives what unwatch takes; -1: nobody is told (stop NULL, or dozens are watched already), look at the stop instead. */
+int loom_stop_watch(const parloom_stop *stop, void *word);
+void loom_stop_unwatch(int number); /* the word may go then; -1: nothing */
+
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -28,5 +28,5 @@ parloom_status parloom_run(const parloom_call *calls, size_t n, const parloom_op
 
 void parloom_cancel(parloom_stop *stop)
 {
-    if (stop != NULL) loom_stop_request(stop); /* one store: safe in a signal handler; calls look at it */
+    if (stop != NULL) loom_stop_request(stop); /* stores only: safe in a signal handler; calls look at it */
 }

@@ -228,6 +228,34 @@ TEST_P(StreamEndOfWorkers, AStopInSharedMemoryTellsWhoRunsThoughNobodyWaits)
     close();
 }
 
+/* In memory that workers do not see. */
+TEST_P(StreamEndOfWorkers, AStopTellsWhoRunsThoughNobodyWaits)
+{
+    Shared<int> begun, told;
+    parloom_stop stop = {};
+    Source source{ 10, run_until_cancelled, { parloom_inout(begun.get(), 4), parloom_inout(told.get(), 4) } };
+    parloom_options with = options();
+    with.stop = &stop;
+    ASSERT_OK(open(source, true, with));
+    await(begun.get(), GetParam().n_jobs);
+    parloom_cancel(&stop);
+    await(told.get(), GetParam().n_jobs);
+    close();
+}
+
+TEST_P(StreamEndOfWorkers, AnInterruptTellsWhoRunsThoughNobodyWaits)
+{
+    Shared<int> begun, told;
+    Source source{ 10, run_until_cancelled, { parloom_inout(begun.get(), 4), parloom_inout(told.get(), 4) } };
+    ASSERT_OK(parloom_interrupt_begin(&error));
+    ASSERT_OK(open(source, true, options()));
+    await(begun.get(), GetParam().n_jobs);
+    raise(SIGINT);
+    await(told.get(), GetParam().n_jobs);
+    close();
+    EXPECT_TRUE(parloom_interrupt_end(false));
+}
+
 TEST_P(StreamEndOfWorkers, TimeoutEndsIt)
 {
     Shared<int> begun, told;
