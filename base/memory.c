@@ -7,9 +7,12 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 /* Up to there glibc's malloc has blocks at hand for the thread; its calloc does not look for them. */
 enum { FEW_BYTES = 1032 };
+
+#define HUGE_NBYTES ((size_t)2 << 20) /* of a huge page; where they are larger, the advice is in vain */
 
 bool loom_memory_mul(size_t a, size_t b, size_t *product_out)
 {
@@ -56,6 +59,16 @@ void *loom_memory_aligned(size_t alignment, size_t nbytes)
     size_t least = alignment < sizeof(void *) ? sizeof(void *) : alignment;
     if (loom_fault_hit(LOOM_FAULT_MALLOC)) return NULL;
     return posix_memalign(&block, least, nbytes ? nbytes : 1) == 0 ? block : NULL;
+}
+
+void *loom_memory_large(size_t nbytes)
+{
+    char *block = loom_memory_grow(NULL, 1, nbytes);
+    if (block == NULL || nbytes < 2 * HUGE_NBYTES) return block;
+    size_t skipped = loom_memory_round_up((uintptr_t)block, HUGE_NBYTES) - (uintptr_t)block;
+    size_t inside = (nbytes - skipped) & ~(HUGE_NBYTES - 1);
+    (void)madvise(block + skipped, inside, MADV_HUGEPAGE); /* not here: then page by page */
+    return block;
 }
 
 char *loom_memory_text(const char *text)

@@ -18,6 +18,9 @@ size_t loom_memory_round_up(size_t value, size_t power_of_two); /* SIZE_MAX roun
 void *loom_memory_zeroed(size_t count, size_t item_nbytes);
 /* realloc with overflow check; the old block stays when it fails. */
 void *loom_memory_grow(void *block, size_t count, size_t item_nbytes);
+/* Not zeroed; of huge pages where the system has them on request: taking 20 MiB page by page takes longer than filling
+ * it. */
+void *loom_memory_large(size_t nbytes);
 void *loom_memory_aligned(size_t alignment, size_t nbytes); /* not zeroed; free() */
 char *loom_memory_text(const char *text);                   /* a copy; NULL gives NULL */
 

@@ -75,7 +75,7 @@ static parloom_status make_room(struct loom_arguments *arguments, parloom_error 
     bool fits = loom_memory_mul(arguments->n_works, sizeof *arguments->works, &nbytes) &&
                 loom_memory_mul(arguments->n_all, each, &more) && loom_memory_add(nbytes, more, &nbytes) &&
                 loom_memory_mul(n_arrays, sizeof *arguments->arrays, &more) && loom_memory_add(nbytes, more, &nbytes);
-    if (fits && nbytes > sizeof arguments->few) arguments->block = loom_memory_grow(NULL, 1, nbytes);
+    if (fits && nbytes > sizeof arguments->few) arguments->block = loom_memory_large(nbytes);
     if (!fits || (nbytes > sizeof arguments->few && arguments->block == NULL))
         return loom_status_fail(error, PARLOOM_ERR_MEMORY, 0, "no memory for the arguments of %zu calls",
                                 arguments->n_works);

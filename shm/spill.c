@@ -81,7 +81,7 @@ static struct loom_spill *create(size_t count, const struct loom_spill_limits *l
     if (!loom_memory_mul(count, each, &nbytes) || !loom_memory_add(nbytes, sizeof(struct loom_spill), &nbytes))
         return NULL;
     bool is_lent = nbytes <= limits->account_nbytes;
-    struct loom_spill *spill = is_lent ? limits->account : loom_memory_grow(NULL, 1, nbytes);
+    struct loom_spill *spill = is_lent ? limits->account : loom_memory_large(nbytes);
     if (!spill) return NULL;
     *spill = (struct loom_spill){ .is_lent = is_lent };
     spill->groups = (struct group *)(spill + 1);
