@@ -63,7 +63,7 @@ install:
 	@$(packages) build
 	cmake --preset release -DPARLOOM_BUILD_TESTS=OFF $(CONFIGURE_ARGS)
 	cmake --build --preset release --parallel $(JOBS) --target parloom parloom_static
-	cmake --install build/release --prefix $(PREFIX)
+	cmake --install build/release --prefix "$(PREFIX)"
 	@if [ "$$(id -u)" = 0 ] && [ -z "$$DESTDIR" ]; then ldconfig; fi # so that programs find it in /usr/local/lib
 
 clean:

@@ -224,8 +224,10 @@ static parloom_status assign_text(const struct row *row, void *field, const char
         if (status != PARLOOM_OK) return status;
     }
     if (row->kind == BIND) {
-        parloom_status status = loom_placement_check(text, NULL, error);
-        if (status != PARLOOM_OK) return status;
+        parloom_error why;
+        parloom_status status = loom_placement_check(text, NULL, &why);
+        if (status != PARLOOM_OK)
+            return loom_status_fail(error, status, 0, "%s: %.*s", label, PARLOOM_MESSAGE_BYTES - 80, why.message);
     }
     if (row->kind == VARIABLES) {
         parloom_status status = loom_variables_check(label, text, error);

@@ -13,6 +13,7 @@
 #include "core/argument_kinds.h"
 #include "shm/segment.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum use { READ, WRITTEN, REDUCED, USES };
@@ -22,6 +23,7 @@ static const char *const use_text[USES] = { "read", "written", "a reduction" };
 struct extent {
     const char *low, *high;
     enum use use;
+    size_t call, number; /* of the argument in its call */
 };
 
 static enum use use_of(const parloom_arg *arg, const struct loom_spill_range *range)
@@ -66,23 +68,35 @@ static size_t gather(const struct loom_arguments *arguments, struct extent *exte
             const struct loom_spill_range *range = &arguments->ranges[k];
             const char *low = range->data;
             if (range->nbytes == 0 || parloom_is_shared(low)) continue;
-            extents[count++] = (struct extent){ low, low + range->nbytes, use_of(&call->args[j], range) };
+            extents[count++] = (struct extent){ low, low + range->nbytes, use_of(&call->args[j], range), i, j };
         }
     }
     return count;
 }
 
-static parloom_status refuse(const struct extent *a, const struct extent *b, parloom_error *error)
+/* "argument 1 of call 7 (800 bytes, written)", counted from 0; where there is one call, without it. */
+static void describe(const struct extent *extent, bool is_list, char *text, size_t room)
 {
+    char of_call[40] = "";
+    if (is_list) snprintf(of_call, sizeof of_call, " of call %zu", extent->call);
+    snprintf(text, room, "argument %zu%s (%zu bytes, %s)", extent->number, of_call,
+             (size_t)(extent->high - extent->low), use_text[extent->use]);
+}
+
+static parloom_status refuse(const struct extent *a, const struct extent *b, bool is_list, parloom_error *error)
+{
+    char first[128], second[128];
+    bool is_in_order = a->call != b->call ? a->call < b->call : a->number < b->number;
+    describe(is_in_order ? a : b, is_list, first, sizeof first);
+    describe(is_in_order ? b : a, is_list, second, sizeof second);
     return loom_status_fail(error, PARLOOM_ERR_INVALID, 0,
-                            "%zu bytes at %p are %s and %zu bytes at %p are %s, and they overlap: what a task reads "
-                            "there would depend on the backend; pass both as inout, or copy one",
-                            (size_t)(a->high - a->low), (const void *)a->low, use_text[a->use],
-                            (size_t)(b->high - b->low), (const void *)b->low, use_text[b->use]);
+                            "%s and %s overlap: what a task reads there would depend on the backend; pass both as "
+                            "inout, or copy one",
+                            first, second);
 }
 
 /* In order of address, a range overlaps one before it if it begins before the furthest end of those. */
-static parloom_status sweep(struct extent *extents, size_t count, parloom_error *error)
+static parloom_status sweep(struct extent *extents, size_t count, bool is_list, parloom_error *error)
 {
     const struct extent *furthest[USES] = { NULL, NULL, NULL };
     qsort(extents, count, sizeof *extents, by_address);
@@ -91,7 +105,7 @@ static parloom_status sweep(struct extent *extents, size_t count, parloom_error 
         for (int use = READ; use < USES; use++) {
             const struct extent *before = furthest[use];
             if (before != NULL && now->low < before->high && collide(now->use, (enum use)use))
-                return refuse(before, now, error);
+                return refuse(before, now, is_list, error);
         }
         if (furthest[now->use] == NULL || now->high > furthest[now->use]->high) furthest[now->use] = now;
     }
@@ -106,7 +120,7 @@ parloom_status loom_arguments_check_overlaps(const struct loom_arguments *argume
     if (arguments->n_all > sizeof few / sizeof *few) extents = loom_memory_zeroed(arguments->n_all, sizeof *extents);
     if (extents == NULL)
         return loom_status_fail(error, PARLOOM_ERR_MEMORY, 0, "no memory to compare %zu arguments", arguments->n_all);
-    parloom_status status = sweep(extents, gather(arguments, extents), error);
+    parloom_status status = sweep(extents, gather(arguments, extents), arguments->n_works > 1, error);
     if (extents != few) free(extents);
     return status;
 }

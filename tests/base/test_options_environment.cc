@@ -50,6 +50,17 @@ TEST(OptionsEnvironment, EmptyEnvironmentSetsNothing)
     EXPECT_EQ(result, 0);
 }
 
+TEST(OptionsEnvironment, APlaceThatCannotBeIsRefusedByTheNameOfItsVariable)
+{
+    int result = with_environment({ { "PARLOOM_BIND", "everywhere" } }, [] {
+        const parloom_options *options = nullptr;
+        parloom_error error;
+        if (loom_options_environment(&options, &error) != PARLOOM_ERR_INVALID) return 1;
+        return std::strstr(error.message, "PARLOOM_BIND") != nullptr ? 0 : 2;
+    });
+    EXPECT_EQ(result, 0);
+}
+
 TEST(OptionsEnvironment, EveryOptionOfTheTableHasItsVariable)
 {
     Variables variables = {
