@@ -125,7 +125,10 @@ static parloom_status set_bitmaps(struct loom_dispatch *dispatch, parloom_error 
         return PARLOOM_OK;
     }
     struct loom_arena *arena = loom_arena_public(error);
-    if (arena == NULL || !loom_memory_mul(stride, (size_t)dispatch->run->n_jobs, &nbytes)) return PARLOOM_ERR_MEMORY;
+    if (arena == NULL) return error->status;
+    if (!loom_memory_mul(stride, (size_t)dispatch->run->n_jobs, &nbytes))
+        return loom_status_fail(error, PARLOOM_ERR_MEMORY, 0, "no memory for the account of %zu tasks",
+                                dispatch->run->n);
     void *block = loom_arena_allocate(arena, nbytes, 0, false, error);
     if (block == NULL) return error->status;
     dispatch->bitmaps = block;

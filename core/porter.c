@@ -239,7 +239,10 @@ static void publish(struct loom_porter *porter)
     porter->next = porters.first;
     porters.first = porter;
     porter->is_listed = true;
+    bool is_ending = porters.is_ending;
     loom_futures_unlock();
+    /* It came too late to be told with the others, and its keeper may have begun to wait. */
+    if (is_ending) porter->lane->ops->wake(porter->lane);
 }
 
 /* The lane is closed as after a last future. */
