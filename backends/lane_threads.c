@@ -21,7 +21,7 @@
 #include <string.h>
 #include <time.h>
 
-#define GRACE_NS     UINT64_C(10000000) /* for bodies that look at parloom_cancelled */
+#define GRACE_NS     UINT64_C(100000000) /* for bodies that look at parloom_cancelled now and then: nobody kills them */
 #define STOP_LOOK_NS UINT64_C(5000000)
 #define LOOK_NS      UINT64_C(1000000)
 
@@ -36,8 +36,16 @@ struct threads_lane {
     pthread_cond_t has_work, has_news;
     struct loom_parcel_queue waiting, ended;
     int n_threads, n_idle, n_busy;
-    int users; /* threads, and the owner until it has closed */
-    bool is_closing, is_woken, is_stopped;
+    int users;            /* threads, and the owner until it has closed */
+    struct servant *left; /* threads that have left; who closes joins them */
+    bool is_closing, is_abandoned, is_woken, is_stopped;
+};
+
+struct servant {
+    struct threads_lane *lane;
+    int number;
+    pthread_t thread;
+    struct servant *next;
 };
 
 static struct threads_lane *as_threads(struct loom_lane *lane)
@@ -121,19 +129,39 @@ static bool is_ready(struct threads_lane *lane, struct loom_lane_bench *bench, i
     return false;
 }
 
-struct start {
-    struct threads_lane *lane;
-    int number;
-};
+/* Under the lock, which is let go. A thread that is in its last steps when its stream is closed is waited for: it is
+ * still in code that may be unloaded next, and runtimes do not like threads that end while the program does. */
+static void leave_as(struct servant *servant)
+{
+    struct threads_lane *lane = servant->lane;
+    if (lane->is_abandoned) {
+        (void)pthread_detach(pthread_self());
+        free(servant);
+    } else {
+        servant->thread = pthread_self();
+        servant->next = lane->left;
+        lane->left = servant;
+    }
+    leave(lane);
+}
+
+static void join_all(struct servant *servant)
+{
+    while (servant != NULL) {
+        struct servant *next = servant->next;
+        (void)pthread_join(servant->thread, NULL);
+        free(servant);
+        servant = next;
+    }
+}
 
 static void *serve(void *state)
 {
-    struct start start = *(struct start *)state;
-    struct threads_lane *lane = start.lane;
+    struct servant *servant = state;
+    struct threads_lane *lane = servant->lane;
     struct loom_parcel *parcel;
     struct loom_lane_bench bench;
-    free(state);
-    bool can_work = is_ready(lane, &bench, start.number);
+    bool can_work = is_ready(lane, &bench, servant->number);
     pthread_mutex_lock(&lane->lock);
     while (can_work && (parcel = next_parcel(lane)) != NULL) {
         parcel->has_begun = true;
@@ -145,23 +173,19 @@ static void *serve(void *state)
         hand_over(lane, parcel);
     }
     loom_lane_bench_end(&bench);
-    leave(lane);
+    leave_as(servant);
     return NULL;
 }
 
 /* Signals are for the program's own threads; those of a fault cannot be blocked. */
-static int create_thread(struct start *start)
+static int create_thread(struct servant *servant)
 {
     sigset_t all, before;
     pthread_t thread;
-    pthread_attr_t detached;
     sigfillset(&all);
-    pthread_attr_init(&detached);
-    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failure = pthread_create(&thread, &detached, serve, start);
+    int failure = pthread_create(&thread, NULL, serve, servant);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&detached);
     return failure;
 }
 
@@ -169,15 +193,15 @@ static int create_thread(struct start *start)
 static parloom_status start_thread(struct threads_lane *lane, parloom_error *error)
 {
     if (lane->n_idle > 0 || lane->n_threads >= lane->order.run->n_jobs) return PARLOOM_OK;
-    struct start *start = malloc(sizeof *start);
-    if (start != NULL) *start = (struct start){ lane, lane->n_threads };
-    int failure = start != NULL ? create_thread(start) : ENOMEM;
+    struct servant *servant = malloc(sizeof *servant);
+    if (servant != NULL) *servant = (struct servant){ .lane = lane, .number = lane->n_threads };
+    int failure = servant != NULL ? create_thread(servant) : ENOMEM;
     if (failure == 0) {
         lane->n_threads++;
         lane->users++;
         return PARLOOM_OK;
     }
-    free(start);
+    free(servant);
     if (lane->n_threads > 0) return PARLOOM_OK; /* the others do it */
     return loom_status_fail(error, PARLOOM_ERR_LIMIT, failure, "no thread could be started for a stream: %m");
 }
@@ -289,7 +313,11 @@ static void close_lane(struct loom_lane *base)
     loom_store_release(&lane->local.stop_before, 0); /* pairs with the look of a body: at nothing else from now on */
     pthread_cond_broadcast(&lane->has_work);
     await_threads(lane);
+    struct servant *left = lane->left;
+    lane->left = NULL;
+    lane->is_abandoned = true; /* by now; who is still in a body sees to itself */
     pthread_mutex_unlock(&lane->lock);
+    join_all(left);
     drop_all(lane, &waiting, false);
     drop_all(lane, &ended, true);
     pthread_mutex_lock(&lane->lock);

@@ -152,7 +152,7 @@ parloom_status parloom_stream_next(parloom_stream *stream, parloom_result *resul
  * Returns: nothing; the report, if one was asked for, says how the tasks ended.
  * Errors:  none.
  * Threads: any thread, when no other uses the stream.
- * Blocks:  for at most some 10 ms.
+ * Blocks:  for at most some 10 ms; where a body on a thread does not look at parloom_cancelled, some 100.
  * Since:   0.1
  * Example: tests/accept/06_stream.c
  */
