@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# What is needed (threads, OpenMP) and what is used where it is found. hwloc and libdw are opened at run time,
-# when they are first needed: a build wants their headers only, a program nothing.
+# What is needed (threads, OpenMP) and what is used where it is found. hwloc, libdw and the compression libraries are
+# opened at run time, when they are first needed: a build wants their headers only, a program nothing.
 
 set(THREADS_PREFER_PTHREAD_FLAG OFF)
 find_package(Threads REQUIRED)
@@ -26,3 +26,10 @@ function(parloom_optional name header package)
 endfunction()
 parloom_optional(HWLOC hwloc.h libhwloc-dev)
 parloom_optional(LIBDW elfutils/libdwfl.h libdw-dev)
+parloom_optional(ZLIB zlib.h zlib1g-dev)
+parloom_optional(ISAL isa-l/igzip_lib.h libisal-dev)
+parloom_optional(BZ2 bzlib.h libbz2-dev)
+parloom_optional(LZMA lzma.h liblzma-dev)
+parloom_optional(LZ4 lz4frame.h liblz4-dev)
+parloom_optional(ZSTD zstd.h libzstd-dev)
+parloom_optional(BLOSC blosc.h libblosc-dev)
