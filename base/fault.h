@@ -23,6 +23,7 @@ enum loom_fault_kind {
     LOOM_FAULT_SPAWN,
     LOOM_FAULT_SOCKET,
     LOOM_FAULT_COLLAPSE,
+    LOOM_FAULT_SYNC,
     LOOM_FAULT_KINDS
 };
 

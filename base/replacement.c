@@ -32,6 +32,7 @@ struct loom_replacement {
     const char *name; /* of the target in that folder */
     int folder_fd;
     int fd;
+    bool is_durable;
     bool has_old; /* a regular file has the name now */
     struct stat old;
     char hidden[HIDDEN_NAME_NBYTES]; /* name the new file has now; "": none */
@@ -180,6 +181,11 @@ int loom_replacement_fd(const struct loom_replacement *replacement)
     return replacement->fd;
 }
 
+void loom_replacement_make_durable(struct loom_replacement *replacement)
+{
+    replacement->is_durable = true;
+}
+
 /* ------------------------------------------------------------------------ commit */
 
 static int link_as(const struct loom_replacement *r, const char *name)
@@ -214,18 +220,45 @@ static int put_in_place(struct loom_replacement *r)
     return 0;
 }
 
+static parloom_status take_mode_of_old(const struct loom_replacement *r, parloom_error *error)
+{
+    if (!r->has_old) return PARLOOM_OK;
+    /* Only root may give a file away; for all others it is their own already, or stays so. The owner goes first:
+     * changing it takes away set-id bits. */
+    bool is_foreign = fchown(r->fd, r->old.st_uid, r->old.st_gid) != 0;
+    mode_t mode = r->old.st_mode & (is_foreign ? 0777U : 07777U);
+    return fchmod(r->fd, mode) == 0 ? PARLOOM_OK : fail_errno(r, errno, "set the mode of", error);
+}
+
+static bool force_to_disk(int fd)
+{
+    int result = -1;
+    if (loom_fault_hit(LOOM_FAULT_SYNC)) return false;
+    do result = fsync(fd);
+    while (result != 0 && errno == EINTR);
+    return result == 0;
+}
+
+/* folder_fd cannot be forced: it is open for looking up names only. */
+static parloom_status force_name_to_disk(const struct loom_replacement *r, parloom_error *error)
+{
+    int fd = loom_file_move_up(openat(r->folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    bool is_forced = fd >= 0 && force_to_disk(fd);
+    int failed = errno;
+    if (fd >= 0) close(fd);
+    /* Some file systems of other machines have no such thing for folders. */
+    if (is_forced || failed == EINVAL || failed == EBADF) return PARLOOM_OK;
+    return fail_errno(r, failed, "force to the disk the folder of", error);
+}
+
 parloom_status loom_replacement_commit(struct loom_replacement *replacement, parloom_error *error)
 {
     struct loom_replacement *r = replacement;
-    parloom_status status = PARLOOM_OK;
-    if (r->has_old) {
-        /* Only root may give a file away; for all others it is their own already, or stays so. The owner goes first:
-         * changing it takes away set-id bits. */
-        bool is_foreign = fchown(r->fd, r->old.st_uid, r->old.st_gid) != 0;
-        mode_t mode = r->old.st_mode & (is_foreign ? 0777U : 07777U);
-        if (fchmod(r->fd, mode) != 0) status = fail_errno(r, errno, "set the mode of", error);
-    }
+    parloom_status status = take_mode_of_old(r, error);
+    if (status == PARLOOM_OK && r->is_durable && !force_to_disk(r->fd))
+        status = fail_errno(r, errno, "force to the disk", error);
     if (status == PARLOOM_OK && put_in_place(r) != 0) status = fail_errno(r, errno, "put in place", error);
+    if (status == PARLOOM_OK && r->is_durable) status = force_name_to_disk(r, error);
     loom_replacement_abort(r);
     return status;
 }

@@ -8,7 +8,8 @@
  * What had the name before stays whole until commit puts the new file in its place in one step; who has the old one
  * open or mapped keeps the old bytes. Mode and, where allowed, owner of the old file are kept; links are followed.
  * A program that dies before commit leaves nothing where the file system knows O_TMPFILE (else one hidden file).
- * Nothing is forced to the disk: a crash of the program is survived, a power cut is up to the file system.
+ * Unless it is asked for nothing is forced to the disk: a crash of the program is survived, a power cut is up to
+ * the file system.
  */
 #ifndef LOOM_BASE_REPLACEMENT_H
 #define LOOM_BASE_REPLACEMENT_H
@@ -25,6 +26,8 @@ struct loom_replacement; /* one file being written */
 parloom_status loom_replacement_begin(struct loom_replacement **replacement_out, const char *path, uint64_t nbytes,
                                       parloom_error *error);
 int loom_replacement_fd(const struct loom_replacement *replacement); /* read-write; borrowed until commit or abort */
+/* Asks commit to have the new file on the disk before it has the name, and the name before it returns. */
+void loom_replacement_make_durable(struct loom_replacement *replacement);
 /* Takes the replacement, whatever it returns. */
 parloom_status loom_replacement_commit(struct loom_replacement *replacement, parloom_error *error);
 void loom_replacement_abort(struct loom_replacement *replacement); /* NULL is fine */

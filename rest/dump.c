@@ -14,6 +14,7 @@
 #include "base/replacement.h"
 #include "base/status.h"
 #include "rest/npy.h"
+#include "rest/npy_items.h"
 #include "shm/array.h"
 #include "shm/mapping.h"
 
@@ -78,7 +79,7 @@ static parloom_status write_array(int fd, const parloom_array *array, const char
                             parloom_array_nbytes(array), path);
 }
 
-static parloom_status dump(const parloom_array *array, const char *path, parloom_error *error)
+static parloom_status dump(const parloom_array *array, const char *path, bool is_durable, parloom_error *error)
 {
     char header[LOOM_NPY_FORMAT_NBYTES];
     bool is_c = loom_array_is_contiguous(array, false);
@@ -88,6 +89,7 @@ static parloom_status dump(const parloom_array *array, const char *path, parloom
     uint64_t nbytes = (uint64_t)header_nbytes + parloom_array_nbytes(array);
     parloom_status status = loom_replacement_begin(&replacement, path, nbytes, error);
     if (status != PARLOOM_OK) return status;
+    if (is_durable) loom_replacement_make_durable(replacement);
     status =
         write_array(loom_replacement_fd(replacement), array, path, header, header_nbytes, is_c || is_fortran, error);
     if (status == PARLOOM_OK) return loom_replacement_commit(replacement, error);
@@ -95,18 +97,31 @@ static parloom_status dump(const parloom_array *array, const char *path, parloom
     return status;
 }
 
-parloom_status parloom_array_dump(const parloom_array *array, const char *path, const char *codec, int level,
-                                  parloom_error *error)
+static parloom_status check_and_dump(const parloom_array *array, const char *path, const char *codec, bool is_durable,
+                                     parloom_error *error)
 {
     const char *low = NULL;
     size_t extent = 0;
-    (void)level; /* of a codec: without one there is nothing to set */
     if (path == NULL) return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "no path given to dump an array to");
     parloom_status status = loom_array_extent(array, &low, &extent, error);
     if (status == PARLOOM_OK) status = refuse_compression(path, codec, error);
-    if (status == PARLOOM_OK) status = dump(array, path, error);
+    if (status == PARLOOM_OK) status = dump(array, path, is_durable, error);
     if (status == PARLOOM_OK) loom_status_clear(error);
     return status;
+}
+
+parloom_status parloom_array_dump(const parloom_array *array, const char *path, const char *codec, int level,
+                                  parloom_error *error)
+{
+    (void)level; /* of a codec: without one there is nothing to set */
+    return check_and_dump(array, path, codec, false, error);
+}
+
+parloom_status parloom_array_dump_durable(const parloom_array *array, const char *path, const char *codec, int level,
+                                          parloom_error *error)
+{
+    (void)level; /* as above */
+    return check_and_dump(array, path, codec, true, error);
 }
 
 /* -------------------------------------------------------------------------- load */
@@ -116,6 +131,7 @@ struct source {
     int fd;
     uint64_t nbytes; /* of the file */
     struct loom_npy_header header;
+    char *header_text; /* as it was when it was checked: the file may change meanwhile */
 };
 
 static parloom_status fail_read(const struct source *source, int failed, parloom_error *error)
@@ -137,7 +153,7 @@ static parloom_status read_whole_header(struct source *source, size_t header_nby
     int failed = loom_file_read_all(source->fd, text, header_nbytes, 0);
     parloom_status status = failed != 0 ? fail_read(source, failed, error)
                                         : loom_npy_parse(text, header_nbytes, source->path, &source->header, error);
-    free(text);
+    source->header_text = text;
     return status;
 }
 
@@ -160,69 +176,21 @@ static parloom_status read_header(struct source *source, parloom_error *error)
                             (unsigned long long)source->nbytes);
 }
 
-static parloom_array describe(const struct loom_npy_header *header)
-{
-    parloom_array array =
-        parloom_array_wrap_strided(NULL, header->dtype, header->item_nbytes, header->ndim, header->shape, NULL);
-    if (header->is_fortran) loom_array_set_strides(&array, true);
-    return array;
-}
-
-/* Always inline: for the usual widths the compiler then sees a byte swap, and vectorises it. */
-__attribute__((always_inline)) static inline void reverse_each(unsigned char *bytes, size_t nbytes, size_t width)
-{
-    for (size_t k = 0; k + width <= nbytes; k += width)
-        for (size_t low = 0, high = width - 1; low < high; low++, high--) {
-            unsigned char byte = bytes[k + low];
-            bytes[k + low] = bytes[k + high];
-            bytes[k + high] = byte;
-        }
-}
-
-static void swap_items(unsigned char *bytes, size_t nbytes, size_t width)
-{
-    switch (width) {
-    case 2:
-        reverse_each(bytes, nbytes, 2);
-        break;
-    case 4:
-        reverse_each(bytes, nbytes, 4);
-        break;
-    case 8:
-        reverse_each(bytes, nbytes, 8);
-        break;
-    default:
-        reverse_each(bytes, nbytes, width);
-        break;
-    }
-}
-
-static parloom_status load_copy(parloom_array *array, const struct source *source, parloom_error *error)
+static parloom_status load_copy(parloom_array *array, const struct source *source, parloom_byte_order order,
+                                parloom_error *error)
 {
     const struct loom_npy_header *header = &source->header;
-    if (header->is_swapped && header->swap_nbytes == 0)
-        return loom_status_fail(error, PARLOOM_ERR_UNSUPPORTED, 0,
-                                "%.400s holds records with fields in the other byte order: convert it with NumPy's "
-                                "astype(dtype.newbyteorder('=')), or map it and swap them yourself",
-                                source->path);
     parloom_status status = loom_array_allocate(array, false, error);
     if (status != PARLOOM_OK) return status;
     int failed = loom_file_read_all(source->fd, array->data, header->payload_nbytes, header->payload_offset);
-    if (failed != 0) {
-        parloom_array_release(array);
-        return fail_read(source, failed, error);
-    }
-    if (header->is_swapped) swap_items(array->data, header->payload_nbytes, header->swap_nbytes);
-    return PARLOOM_OK;
-}
-
-/* Types of our own are as aligned as their size allows, up to 16 bytes: no more can be known of them. */
-static size_t alignment_of(const struct loom_npy_header *header)
-{
-    size_t unit = header->item_nbytes;
-    if (header->dtype == PARLOOM_C64 || header->dtype == PARLOOM_C128) unit /= 2;
-    size_t lowest_bit = unit & (~unit + 1);
-    return lowest_bit < 16 ? lowest_bit : 16;
+    if (failed != 0)
+        status = fail_read(source, failed, error);
+    else if (order == PARLOOM_BYTE_ORDER_KEPT)
+        array->flags |= header->is_swapped ? LOOM_ARRAY_SWAPPED : 0U;
+    else
+        status = loom_npy_make_native(header, source->header_text, array->data, source->path, error);
+    if (status != PARLOOM_OK) parloom_array_release(array);
+    return status;
 }
 
 static parloom_status load_mapped(parloom_array *array, const struct source *source, parloom_mmap_mode mode,
@@ -230,13 +198,10 @@ static parloom_status load_mapped(parloom_array *array, const struct source *sou
 {
     const struct loom_npy_header *header = &source->header;
     struct loom_mapping mapping;
-    if (header->payload_offset % alignment_of(header) != 0)
-        return loom_status_fail(error, PARLOOM_ERR_UNSUPPORTED, 0,
-                                "the items of %.400s start at byte %zu, which is not aligned to %zu: load it without a "
-                                "mode, which copies them",
-                                source->path, header->payload_offset, alignment_of(header));
-    parloom_status status = loom_mapping_create(&mapping, source->path, source->fd, mode, header->payload_offset,
-                                                header->payload_nbytes, error);
+    parloom_status status = loom_npy_check_alignment(header, header->payload_offset, source->path, error);
+    if (status != PARLOOM_OK) return status;
+    status = loom_mapping_create(&mapping, source->path, source->fd, mode, header->payload_offset,
+                                 header->payload_nbytes, error);
     if (status != PARLOOM_OK) return status;
     array->data = mapping.data;
     array->flags |= loom_mapping_flags(mode) | (header->is_swapped ? LOOM_ARRAY_SWAPPED : 0U);
@@ -245,25 +210,57 @@ static parloom_status load_mapped(parloom_array *array, const struct source *sou
     return status;
 }
 
-parloom_status parloom_array_load(parloom_array *array_out, const char *path, parloom_mmap_mode mode,
-                                  parloom_error *error)
+static parloom_status load(parloom_array *array, struct source *source, parloom_mmap_mode mode,
+                           parloom_byte_order order, parloom_error *error)
+{
+    parloom_status status = loom_mapping_open_file(source->path, mode, &source->fd, &source->nbytes, error);
+    if (status != PARLOOM_OK) return status;
+    status = read_header(source, error);
+    *array = loom_npy_describe(&source->header);
+    if (status == PARLOOM_OK && mode == PARLOOM_MMAP_UNSET)
+        status = load_copy(array, source, order, error);
+    else if (status == PARLOOM_OK)
+        status = load_mapped(array, source, mode, error);
+    free(source->header_text);
+    close(source->fd);
+    return status;
+}
+
+static parloom_status check_order(parloom_mmap_mode mode, parloom_byte_order order, parloom_error *error)
+{
+    if (order < PARLOOM_BYTE_ORDER_UNSET || order > PARLOOM_BYTE_ORDER_KEPT)
+        return loom_status_fail(error, PARLOOM_ERR_INVALID, 0,
+                                "byte order %d is none of PARLOOM_BYTE_ORDER_UNSET, _NATIVE and _KEPT", (int)order);
+    if (order != PARLOOM_BYTE_ORDER_NATIVE || mode == PARLOOM_MMAP_UNSET) return PARLOOM_OK;
+    return loom_status_fail(
+        error, PARLOOM_ERR_INVALID, 0,
+        "a file that is mapped keeps its byte order: load it without a mode to have the native one");
+}
+
+parloom_status parloom_array_load_ordered(parloom_array *array_out, const char *path, parloom_mmap_mode mode,
+                                          parloom_byte_order order, parloom_error *error)
 {
     struct source source = { .path = path, .fd = -1 };
+    parloom_array array;
     if (array_out == NULL || path == NULL)
         return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "no %s given to load an array",
                                 path == NULL ? "path" : "array");
     parloom_status status = loom_mapping_check_mode(mode, error);
-    if (status == PARLOOM_OK) status = loom_mapping_open_file(path, mode, &source.fd, &source.nbytes, error);
-    if (status != PARLOOM_OK) return status;
-    status = read_header(&source, error);
-    parloom_array array = describe(&source.header);
-    if (status == PARLOOM_OK && mode == PARLOOM_MMAP_UNSET)
-        status = load_copy(&array, &source, error);
-    else if (status == PARLOOM_OK)
-        status = load_mapped(&array, &source, mode, error);
-    close(source.fd);
+    if (status == PARLOOM_OK) status = check_order(mode, order, error);
+    if (status == PARLOOM_OK) status = load(&array, &source, mode, order, error);
     if (status != PARLOOM_OK) return status;
     *array_out = array;
     loom_status_clear(error);
     return PARLOOM_OK;
+}
+
+parloom_status parloom_array_load(parloom_array *array_out, const char *path, parloom_mmap_mode mode,
+                                  parloom_error *error)
+{
+    return parloom_array_load_ordered(array_out, path, mode, PARLOOM_BYTE_ORDER_UNSET, error);
+}
+
+bool parloom_array_is_native(const parloom_array *array)
+{
+    return (array->flags & LOOM_ARRAY_SWAPPED) == 0;
 }

@@ -119,6 +119,7 @@ static parloom_status read_entry(struct loom_npy_cursor *c, struct loom_npy_head
     if (length == 5 && memcmp(key, "shape", 5) == 0) which = HAS_SHAPE;
     if (which == 0 || (*seen & which) != 0) return loom_npy_refuse(c, "descr, fortran_order and shape, each once");
     *seen |= which;
+    header->type_offset = which == HAS_DESCR ? (size_t)(c->at - c->begin) : header->type_offset;
     if (which == HAS_DESCR) return loom_npy_read_type(c, header);
     return which == HAS_ORDER ? read_order(c, header) : read_shape(c, header);
 }

@@ -33,6 +33,7 @@ struct loom_npy_header {
     size_t shape[PARLOOM_MAX_NDIM];
     size_t payload_nbytes; /* does not overflow */
     size_t payload_offset; /* length of prefix and header */
+    size_t type_offset;    /* where in them the value of descr begins */
 };
 
 /* From the first bytes of a file (at least the prefix, or the whole file): how long prefix and header are. name: of

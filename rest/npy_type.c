@@ -213,12 +213,13 @@ static parloom_status read_name(struct loom_npy_cursor *c)
     return is_pair ? PARLOOM_OK : loom_npy_refuse(c, "title and name of a field");
 }
 
-static bool multiply_shape(struct loom_npy_cursor *c, size_t *nbytes)
+/* How many items the shape of a field is, times *count. */
+static bool multiply_shape(struct loom_npy_cursor *c, size_t *count)
 {
     size_t length = 0;
-    if (!loom_npy_take(c, '(')) return loom_npy_take_number(c, &length) && loom_memory_mul(*nbytes, length, nbytes);
+    if (!loom_npy_take(c, '(')) return loom_npy_take_number(c, &length) && loom_memory_mul(*count, length, count);
     while (!loom_npy_take(c, ')')) {
-        if (!loom_npy_take_number(c, &length) || !loom_memory_mul(*nbytes, length, nbytes)) return false;
+        if (!loom_npy_take_number(c, &length) || !loom_memory_mul(*count, length, count)) return false;
         if (!loom_npy_take(c, ',') && !loom_npy_sees(c, ')')) return false;
     }
     return true;
@@ -267,6 +268,61 @@ static parloom_status read_record(struct loom_npy_cursor *c, struct type *record
     }
     record->nbytes = nbytes[0];
     return record->nbytes > 0 ? PARLOOM_OK : loom_npy_refuse(c, "a record of at least one byte");
+}
+
+/* From behind the type of a field to behind the field: how often the type is there. */
+static size_t pass_shape(struct loom_npy_cursor *c)
+{
+    size_t times = 1;
+    if (loom_npy_take(c, ',') && !loom_npy_sees(c, ')')) (void)multiply_shape(c, &times);
+    (void)loom_npy_take(c, ')');
+    (void)loom_npy_take(c, ',');
+    return times;
+}
+
+/* A record that is open: where it begins in the outermost one, and how many runs there were before it. */
+struct open_record {
+    size_t offset, first_run;
+};
+
+static bool list_field(struct loom_npy_cursor *c, size_t *at, const struct loom_npy_run_sink *sink)
+{
+    struct type field = { PARLOOM_ITEM, 0, 1, false };
+    if (read_plain(c, &field) != PARLOOM_OK) return false;
+    size_t nbytes = field.nbytes * pass_shape(c);
+    struct loom_npy_run run = { *at, field.swap_nbytes, nbytes / field.swap_nbytes };
+    *at += nbytes;
+    return !field.is_swapped || run.count == 0 || sink->add(run, sink->state);
+}
+
+static bool close_record(struct loom_npy_cursor *c, const struct open_record *record, size_t *at,
+                         const struct loom_npy_run_sink *sink)
+{
+    size_t nbytes = *at - record->offset;
+    size_t times = pass_shape(c);
+    *at = record->offset + nbytes * times;
+    return sink->repeat(record->first_run, times, nbytes, sink->state);
+}
+
+bool loom_npy_list_runs(struct loom_npy_cursor *c, const struct loom_npy_run_sink *sink)
+{
+    struct open_record open[NESTING_MAX] = { { 0, 0 } };
+    int depth = 0;
+    size_t at = 0;
+    if (!loom_npy_take(c, '[')) return false;
+    for (;;) {
+        if (loom_npy_take(c, ']')) {
+            if (depth == 0) return true;
+            if (!close_record(c, &open[depth--], &at, sink)) return false;
+        } else if (begin_field(c) != PARLOOM_OK) {
+            return false;
+        } else if (loom_npy_take(c, '[')) {
+            if (++depth == NESTING_MAX) return false;
+            open[depth] = (struct open_record){ at, sink->count(sink->state) };
+        } else if (!list_field(c, &at, sink)) {
+            return false;
+        }
+    }
 }
 
 parloom_status loom_npy_read_type(struct loom_npy_cursor *c, struct loom_npy_header *header)

@@ -32,6 +32,19 @@ bool loom_npy_is_at_end(struct loom_npy_cursor *cursor);
 
 /* The value of descr: sets dtype, item_nbytes, is_swapped and swap_nbytes. FORMAT UNSUPPORTED. */
 parloom_status loom_npy_read_type(struct loom_npy_cursor *cursor, struct loom_npy_header *header);
+/* count fields of width bytes, one behind the other, offset bytes into their record, in the other byte order. */
+struct loom_npy_run {
+    size_t offset, width, count;
+};
+/* Who is told of runs. false ends the walk. */
+struct loom_npy_run_sink {
+    bool (*add)(struct loom_npy_run run, void *state);
+    bool (*repeat)(size_t first, size_t times, size_t nbytes, void *state);
+    size_t (*count)(void *state);
+    void *state;
+};
+/* From the [ of a record that was read without complaint before: its runs. false: the sink did not want more. */
+bool loom_npy_list_runs(struct loom_npy_cursor *cursor, const struct loom_npy_run_sink *sink);
 /* The type of a checked array as NumPy names it, "<f8". */
 void loom_npy_format_type(const parloom_array *array, char text[LOOM_NPY_TYPE_NBYTES]);
 

@@ -67,7 +67,7 @@ inline parloom_array make(const named_dtype &dtype, const std::vector<size_t> &s
 inline std::string in_c_order(const parloom_array &array)
 {
     std::string bytes(parloom_array_nbytes(&array), '\0');
-    loom_array_gather(&array, 0, loom_array_count(&array), bytes.data());
+    if (!bytes.empty()) loom_array_gather(&array, 0, loom_array_count(&array), bytes.data());
     return bytes;
 }
 
