@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* npy.h - what array.h leaves open of .npy files: forced to the disk, loaded in a byte order. */
+/*
+ * npy.h - what array.h leaves open of .npy files: forced to the disk, loaded in a byte order; and .npz archives,
+ * several arrays and plain values in one file.
+ *
+ * An archive is what numpy.savez writes and numpy.load reads: a zip file whose members are .npy files. A plain value is
+ * an array of no dimensions: parloom_array_wrap(&value, PARLOOM_F64, 0, NULL).
+ */
 #ifndef PARLOOM_NPY_H
 #define PARLOOM_NPY_H
 
@@ -82,6 +88,133 @@ parloom_status parloom_array_load_ordered(parloom_array *array_out, const char *
  * Example: tests/rest/test_byte_order.cc
  */
 bool parloom_array_is_native(const parloom_array *array);
+
+/* ---- several arrays: .npz */
+
+typedef struct parloom_npz parloom_npz; /* an archive that was opened to be read */
+
+/*
+ * Stores arrays as one .npz archive, readable by NumPy. The file appears whole under its name, or not at all. The items
+ * of members that are stored (not deflated) lie at multiples of 64 bytes in the file, so that they can be mapped.
+ *
+ * path     of the file; replaced where it exists
+ * names    borrows; n names, all different: what numpy.load calls them. UTF-8
+ * arrays   borrows; n arrays; as parloom_array_dump
+ * n        how many; 0 makes an empty archive
+ * codec    NULL: stored as they are; "zlib": deflated, which needs zlib
+ * level    1 (fast) to 9 (small); 0: 6. Without a codec it is not looked at
+ * error    NULL is fine
+ *
+ * Returns: PARLOOM_OK, or
+ * Errors:
+ *   PARLOOM_ERR_INVALID      an array makes no sense, a name is empty, too long or given twice, a level that is none,
+ *                            or path is NULL
+ *   PARLOOM_ERR_UNSUPPORTED  any other codec, or there is no zlib
+ *   PARLOOM_ERR_SPACE        the file system is full
+ *   PARLOOM_ERR_LIMIT        descriptors or file size are limited
+ *   PARLOOM_ERR_IO           the file cannot be made or written: sys_errno
+ *   PARLOOM_ERR_MEMORY       out of memory
+ * Threads: any thread, also in a task body; one at a time for one path.
+ * Blocks:  until it is written.
+ * Since:   0.1
+ * Example: docs/guide/programs/memmaps_archive.c
+ */
+parloom_status parloom_npz_dump(const char *path, const char *const *names, const parloom_array *arrays, size_t n,
+                                const char *codec, int level, parloom_error *error);
+
+/*
+ * Opens a .npz archive and reads what is in it, not the arrays.
+ *
+ * npz_out  set on success; gives: end it with parloom_npz_close
+ * path     of the file
+ * error    NULL is fine
+ *
+ * Returns: PARLOOM_OK, or
+ * Errors:
+ *   PARLOOM_ERR_INVALID      path is NULL or no regular file
+ *   PARLOOM_ERR_IO           the file cannot be opened or read: sys_errno
+ *   PARLOOM_ERR_FORMAT       it is no zip archive, is cut short, or contradicts itself
+ *   PARLOOM_ERR_UNSUPPORTED  an archive in several files
+ *   PARLOOM_ERR_MEMORY, PARLOOM_ERR_LIMIT  no room for it
+ * Threads: any thread, also in a task body.
+ * Blocks:  until its list of members is read.
+ * Since:   0.1
+ * Example: docs/guide/programs/memmaps_archive.c
+ */
+parloom_status parloom_npz_open(parloom_npz **npz_out, const char *path, parloom_error *error);
+
+/*
+ * Counts the arrays of an archive. Members that are no .npy files do not count.
+ *
+ * npz      borrows; NULL has none
+ *
+ * Returns: how many.
+ * Errors:  none.
+ * Threads: any thread.
+ * Blocks:  never.
+ * Since:   0.1
+ * Example: docs/guide/programs/memmaps_archive.c
+ */
+size_t parloom_npz_count(const parloom_npz *npz);
+
+/*
+ * Names an array of an archive.
+ *
+ * npz      borrows; NULL is fine
+ * index    0 to parloom_npz_count - 1, in the order of the file
+ *
+ * Returns: the name, borrowed until parloom_npz_close; NULL: there is none with that index.
+ * Errors:  none.
+ * Threads: any thread.
+ * Blocks:  never.
+ * Since:   0.1
+ * Example: docs/guide/programs/memmaps_archive.c
+ */
+const char *parloom_npz_name(const parloom_npz *npz, size_t index);
+
+/*
+ * Loads one array of an archive: into shared memory, in this machine's byte order and with its checksum compared, or as
+ * a mapping of the file, which tasks share like one made by parloom_array_map. Arrays outlive the archive.
+ *
+ * array_out set on success; gives: release it with parloom_array_release
+ * npz       borrows
+ * name      of the array; of two with one name, the last
+ * mode      UNSET: read into memory; R: mapped, read-only; C: mapped, writes stay with the process that made them. A
+ *           deflated array cannot be mapped: it is read into memory, with a warning
+ * error     NULL is fine
+ *
+ * Returns: PARLOOM_OK, or
+ * Errors:
+ *   PARLOOM_ERR_INVALID      npz or name is NULL, no array has that name, or mode is none, RW or W: what was written
+ *                            would contradict the checksum
+ *   PARLOOM_ERR_IO           the file cannot be read: sys_errno
+ *   PARLOOM_ERR_FORMAT       the member is no .npy file, is cut short, does not unpack to what it declares, or its
+ *                            checksum is another one
+ *   PARLOOM_ERR_UNSUPPORTED  it is packed or encrypted in a way that is not known here, there is no zlib, items or
+ *                            dimensions that a parloom_array cannot describe, or items that are not aligned where they
+ *                            are to be mapped
+ *   PARLOOM_ERR_SPACE, PARLOOM_ERR_MEMORY, PARLOOM_ERR_LIMIT  no room for it
+ * Threads: any thread of the process that opened it, several at once.
+ * Blocks:  UNSET: until it is read; else until its header is.
+ * Since:   0.1
+ * Example: docs/guide/programs/memmaps_archive.c
+ */
+parloom_status parloom_npz_load(parloom_array *array_out, const parloom_npz *npz, const char *name,
+                                parloom_mmap_mode mode, parloom_error *error);
+
+/*
+ * Closes an archive.
+ *
+ * npz      takes; NULL is fine
+ *
+ * Returns: nothing.
+ * Errors:  none.
+ * Threads: any thread, when no other uses it.
+ * Blocks:  never.
+ * Since:   0.1
+ * Example: docs/guide/programs/memmaps_archive.c
+ */
+void parloom_npz_close(parloom_npz *npz);
 
 #ifdef __cplusplus
 }

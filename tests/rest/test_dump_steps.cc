@@ -39,6 +39,14 @@ class DumpSteps : public Scratch
                    ? 0
                    : 1;
     }
+    int dump_archive(const std::string &file) const
+    {
+        std::vector<char> memory(NEW_ITEMS, 'b');
+        size_t count = NEW_ITEMS;
+        parloom_array array = parloom_array_wrap(memory.data(), PARLOOM_U8, 1, &count);
+        const char *name = "b";
+        return parloom_npz_dump(file.c_str(), &name, &array, 1, nullptr, 0, nullptr) == PARLOOM_OK ? 0 : 1;
+    }
     /* Kills work at each stop, with and without a file that is there before: what has the name is the old one or the
      * new one, whole. How many stops there were. */
     int expect_whole(const std::function<int(const std::string &)> &work)
@@ -88,6 +96,14 @@ TEST_F(DumpSteps, OfADurableDumpAreAsSafe)
     GTEST_SKIP() << "a sanitizer makes system calls of its own";
 #endif
     EXPECT_GT(expect_whole([this](const std::string &file) { return dump_new(file, true); }), 40);
+}
+
+TEST_F(DumpSteps, OfAnArchiveAreAsSafe)
+{
+#ifdef LOOM_TEST_SANITIZED
+    GTEST_SKIP() << "a sanitizer makes system calls of its own";
+#endif
+    EXPECT_GT(expect_whole([this](const std::string &file) { return dump_archive(file); }), 40);
 }
 
 /* The bytes are on the disk before they have the name, the name before the call returns. */
