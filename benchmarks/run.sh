@@ -14,9 +14,9 @@ export BENCHMARKS_COMMIT
 
 mkdir -p "$results"
 rm -f "$table"
-for question in dispatch stream table start spill results progress cancel; do
+for question in dispatch stream table start spill results progress cancel rest; do
     case $question in
-    spill) fewer="--rounds 5" ;; # the dearest, and the steadiest
+    spill | rest) fewer="--rounds 5" ;; # the dearest, and the steadiest
     *) fewer= ;;
     esac
     # One that fails costs its own rows only.
