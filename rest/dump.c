@@ -104,6 +104,7 @@ static parloom_status check_and_dump(const parloom_array *array, const char *pat
     size_t extent = 0;
     if (path == NULL) return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "no path given to dump an array to");
     parloom_status status = loom_array_extent(array, &low, &extent, error);
+    if (status == PARLOOM_OK) status = loom_array_check_whole(array, error);
     if (status == PARLOOM_OK) status = refuse_compression(path, codec, error);
     if (status == PARLOOM_OK) status = dump(array, path, is_durable, error);
     if (status == PARLOOM_OK) loom_status_clear(error);

@@ -304,25 +304,31 @@ static bool close_record(struct loom_npy_cursor *c, const struct open_record *re
     return sink->repeat(record->first_run, times, nbytes, sink->state);
 }
 
+static bool list_or_open(struct loom_npy_cursor *c, struct open_record open[NESTING_MAX], int *depth, size_t *at,
+                         const struct loom_npy_run_sink *sink)
+{
+    if (begin_field(c) != PARLOOM_OK) return false;
+    if (!loom_npy_take(c, '[')) return list_field(c, at, sink);
+    if (++*depth == NESTING_MAX) return false;
+    open[*depth] = (struct open_record){ *at, sink->count(sink->state) };
+    return true;
+}
+
 bool loom_npy_list_runs(struct loom_npy_cursor *c, const struct loom_npy_run_sink *sink)
 {
     struct open_record open[NESTING_MAX] = { { 0, 0 } };
     int depth = 0;
     size_t at = 0;
-    if (!loom_npy_take(c, '[')) return false;
-    for (;;) {
-        if (loom_npy_take(c, ']')) {
-            if (depth == 0) return true;
-            if (!close_record(c, &open[depth--], &at, sink)) return false;
-        } else if (begin_field(c) != PARLOOM_OK) {
-            return false;
-        } else if (loom_npy_take(c, '[')) {
-            if (++depth == NESTING_MAX) return false;
-            open[depth] = (struct open_record){ at, sink->count(sink->state) };
-        } else if (!list_field(c, &at, sink)) {
-            return false;
-        }
+    bool is_whole = loom_npy_take(c, '[');
+    while (is_whole) {
+        if (!loom_npy_take(c, ']'))
+            is_whole = list_or_open(c, open, &depth, &at, sink);
+        else if (depth == 0)
+            return true;
+        else
+            is_whole = close_record(c, &open[depth--], &at, sink);
     }
+    return false;
 }
 
 parloom_status loom_npy_read_type(struct loom_npy_cursor *c, struct loom_npy_header *header)

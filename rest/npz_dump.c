@@ -88,6 +88,7 @@ static parloom_status check_arrays(const struct request *request, uint64_t *nbyt
         const char *low = NULL;
         size_t extent = 0;
         parloom_status status = loom_array_extent(&request->arrays[k], &low, &extent, error);
+        if (status == PARLOOM_OK) status = loom_array_check_whole(&request->arrays[k], error);
         if (status != PARLOOM_OK) return status;
         *nbytes_out += parloom_array_nbytes(&request->arrays[k]);
     }

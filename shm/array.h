@@ -47,6 +47,10 @@ void loom_array_copy_items(const parloom_array *to, const parloom_array *from);
 /* Copies count items from the first-th on, counted in C order, one behind the other. */
 void loom_array_gather(const parloom_array *array, size_t first, size_t count, void *items_out);
 
+/* Of a checked array: where it lies in a mapped file that somebody has cut short since, IO: whoever reads its bytes
+ * would die of it. */
+parloom_status loom_array_check_whole(const parloom_array *array, parloom_error *error);
+
 /* Gives an array that is described (all but data, contiguous) memory that every worker sees, which it then owns. */
 parloom_status loom_array_allocate(parloom_array *array, bool zeroed, parloom_error *error);
 /* Makes the array the owner of a mapping: releasing it unmaps. On failure the mapping stays the caller's. */

@@ -121,3 +121,13 @@ parloom_status parloom_array_map(parloom_array *array_out, const char *path, par
     loom_status_clear(error);
     return PARLOOM_OK;
 }
+
+parloom_status loom_array_check_whole(const parloom_array *array, parloom_error *error)
+{
+    const struct loom_segment *segment = loom_segment_of(array->data);
+    if (segment == NULL || !loom_segment_is_mapped_file(segment->access) || loom_segment_is_whole(segment))
+        return PARLOOM_OK;
+    return loom_status_fail(error, PARLOOM_ERR_IO, 0,
+                            "an array lies in a mapped file that was cut short since: bytes behind its end cannot be "
+                            "read");
+}

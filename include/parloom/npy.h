@@ -112,7 +112,8 @@ typedef struct parloom_npz parloom_npz; /* an archive that was opened to be read
  *   PARLOOM_ERR_UNSUPPORTED  any other codec, or there is no zlib
  *   PARLOOM_ERR_SPACE        the file system is full
  *   PARLOOM_ERR_LIMIT        descriptors or file size are limited
- *   PARLOOM_ERR_IO           the file cannot be made or written: sys_errno
+ *   PARLOOM_ERR_IO           the file cannot be made or written: sys_errno; or an array lies in a mapped file that was
+ *                            cut short since
  *   PARLOOM_ERR_MEMORY       out of memory
  * Threads: any thread, also in a task body; one at a time for one path.
  * Blocks:  until it is written.

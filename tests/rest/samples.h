@@ -36,11 +36,12 @@ def items(dtype, n):
     size = np.dtype(dtype).itemsize
     rows = [[(k >> (b % 5) & 1) + (b % 3 if size > 1 else 0) for b in range(size)] for k in range(n)]
     return np.array(rows, dtype='u1').reshape(n * size).view(dtype) if n else np.zeros(0, dtype)
-shapes = [(), (5,), (3, 4), (2, 3, 4)]
+shapes = [(), (5,), (3, 4), (2, 3, 4), (2, 0, 3, 1), (1, 2, 1, 3, 1, 2, 2, 1)]
 dtypes = ['|b1', '|i1', '<i2', '<i4', '<i8', '|u1', '<u2', '<u4', '<u8', '<f4', '<f8', '<c8', '<c16', '|V6']
 )";
 
-inline const std::vector<std::vector<size_t>> SHAPES = { {}, { 5 }, { 3, 4 }, { 2, 3, 4 } };
+inline const std::vector<std::vector<size_t>> SHAPES = { {},          { 5 },          { 3, 4 },
+                                                         { 2, 3, 4 }, { 2, 0, 3, 1 }, { 1, 2, 1, 3, 1, 2, 2, 1 } };
 
 inline std::string file_name(size_t dtype, size_t ndim, bool is_fortran)
 {

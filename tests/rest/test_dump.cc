@@ -112,6 +112,31 @@ TEST_F(Dump, ReversedAxesComeBackInTheOrderOfTheView)
     parloom_array_release(&back);
 }
 
+/* Of items in a mapped file that somebody cut short: they would be read here, and kill the program. */
+TEST_F(Dump, OfAMappedFileThatWasCutShortIsAStatus)
+{
+    std::vector<double> data(3000, 1.5);
+    size_t count = data.size();
+    std::string file = path("a.npy");
+    parloom_array array = parloom_array_wrap(data.data(), PARLOOM_F64, 1, &count), mapped, view;
+    parloom_error error;
+    for (parloom_mmap_mode mode : { PARLOOM_MMAP_R, PARLOOM_MMAP_RW, PARLOOM_MMAP_C }) {
+        ASSERT_EQ(parloom_array_dump(&array, file.c_str(), nullptr, 0, &error), PARLOOM_OK) << error.message;
+        ASSERT_EQ(parloom_array_load(&mapped, file.c_str(), mode, &error), PARLOOM_OK) << error.message;
+        ASSERT_EQ(parloom_array_slice(&view, &mapped, 0, 0, count, 3, &error), PARLOOM_OK);
+        std::filesystem::resize_file(file, 4096);
+        const char *name = "a";
+        for (const parloom_array *each : { &mapped, &view }) {
+            EXPECT_EQ(parloom_array_dump(each, path("b.npy").c_str(), nullptr, 0, &error), PARLOOM_ERR_IO) << mode;
+            EXPECT_NE(std::strstr(error.message, "cut short"), nullptr) << error.message;
+            EXPECT_EQ(parloom_npz_dump(path("b.npz").c_str(), &name, each, 1, nullptr, 0, &error), PARLOOM_ERR_IO);
+        }
+        EXPECT_EQ(names(), std::vector<std::string>{ "a.npy" });
+        parloom_array_release(&mapped);
+        std::filesystem::remove(file);
+    }
+}
+
 /* --------------------------------------------------------------- whole or not there */
 
 TEST_F(Dump, ReplacesAFileThatIsMappedWithoutTouchingTheMapping)
