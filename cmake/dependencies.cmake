@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# What is needed (threads, OpenMP) and what is used where it is found. hwloc, libdw and the compression libraries are
-# opened at run time, when they are first needed: a build wants their headers only, a program nothing.
+# What is needed (threads, OpenMP, xxhash.h) and what is used where it is found. hwloc, libdw, libcrypto and the
+# compression libraries are opened at run time, when they are first needed: a build wants their headers only, a program
+# nothing.
 
 set(THREADS_PREFER_PTHREAD_FLAG OFF)
 find_package(Threads REQUIRED)

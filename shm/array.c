@@ -9,6 +9,7 @@
  */
 #include "shm/array.h"
 
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/status.h"
 #include "shm/arena.h"
@@ -17,11 +18,14 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* How the memory is given back. Private to the process that made the array. */
 struct owner {
     struct loom_mapping mapping; /* start NULL: none */
     void *block;                 /* of the public arena; NULL: none */
+    int held_fd;                 /* closed with the array; 0: none */
+    struct loom_file_identity held;
 };
 
 size_t loom_array_item_nbytes(parloom_dtype dtype)
@@ -139,6 +143,19 @@ parloom_status loom_array_own_mapping(parloom_array *array, const struct loom_ma
     return PARLOOM_OK;
 }
 
+void loom_array_hold_descriptor(parloom_array *array, int fd)
+{
+    struct owner *owner = array->owner;
+    owner->held_fd = fd;
+    loom_file_identify(fd, &owner->held);
+}
+
+static void close_held(const struct owner *owner)
+{
+    /* A program may have closed all its descriptors: then the number may be another file's. */
+    if (owner->held_fd > 0 && loom_file_is_still(owner->held_fd, &owner->held)) close(owner->held_fd);
+}
+
 parloom_status parloom_array_create(parloom_array *array_out, parloom_dtype dtype, int ndim, const size_t *shape,
                                     parloom_error *error)
 {
@@ -162,6 +179,7 @@ void parloom_array_release(parloom_array *array)
     if (owner != NULL) {
         if (owner->block != NULL) loom_arena_free(loom_arena_public(NULL), owner->block);
         loom_mapping_destroy(&owner->mapping);
+        close_held(owner);
         free(owner);
     }
     memset(array, 0, sizeof *array);

@@ -55,6 +55,8 @@ parloom_status loom_array_check_whole(const parloom_array *array, parloom_error 
 parloom_status loom_array_allocate(parloom_array *array, bool zeroed, parloom_error *error);
 /* Makes the array the owner of a mapping: releasing it unmaps. On failure the mapping stays the caller's. */
 parloom_status loom_array_own_mapping(parloom_array *array, const struct loom_mapping *mapping, parloom_error *error);
+/* The descriptor (not 0) is closed when the array is released. Of an array that owns something. */
+void loom_array_hold_descriptor(parloom_array *array, int fd);
 
 #ifdef __cplusplus
 }
