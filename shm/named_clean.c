@@ -131,13 +131,14 @@ static bool is_candidate(int folder_fd, const char *name, parloom_status *status
     return is_ours;
 }
 
-/* Takes both locks: a file that is being made cannot become somebody's while it is removed. */
+/* Takes both locks: a file that is being made cannot become somebody's while it is removed. Waits for who is about to
+ * remove it, so that who returns from cleaning finds the name free. */
 static enum outcome clean_locked(int folder_fd, const char *name, int fd, parloom_error *error)
 {
-    int failed = loom_named_lock(fd, LOOM_NAMED_REMOVAL);
+    int failed = lock_patiently(fd);
     if (failed == 0) failed = loom_named_lock(fd, LOOM_NAMED_OWNER);
     if (failed == 0) return remove_name(folder_fd, name, fd, error);
-    if (failed == EAGAIN) return SKIPPED; /* its owner lives, or somebody else removes it */
+    if (failed == EAGAIN) return SKIPPED; /* its owner lives, or somebody else was stopped while he removed it */
     (void)loom_named_refuse_lock(name, failed, error);
     return FAILED;
 }

@@ -88,7 +88,7 @@ parloom_status parloom_array_create_named(parloom_array *array_out, const char *
  *   PARLOOM_ERR_SPACE        RW: somebody gave its memory back, and there is no more
  *   PARLOOM_ERR_UNSUPPORTED  there is no /dev/shm
  * Threads: any thread, also in a task body.
- * Blocks:  never for long.
+ * Blocks:  never for long; RW looks whether all of its space is reserved, some 30 ms a GiB.
  * Since:   0.1
  * Example: docs/guide/programs/sharing_named.c
  */
@@ -134,7 +134,8 @@ parloom_status parloom_array_unlink_named(const char *name, parloom_error *error
  *   PARLOOM_ERR_LIMIT        descriptors are limited
  *   PARLOOM_ERR_UNSUPPORTED  there is no /dev/shm, or it knows no locks
  * Threads: any thread, also in a task body; programs may clean at the same time.
- * Blocks:  never for long: it opens each file of this user's in /dev/shm that might be one.
+ * Blocks:  never for long: it opens each file of this user's in /dev/shm that might be one. Where another program is
+ *          about to remove one, until it has, a second at most.
  * Since:   0.1
  * Example: docs/guide/programs/sharing_leftovers.c
  */

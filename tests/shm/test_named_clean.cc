@@ -162,7 +162,7 @@ TEST_F(NamedClean, DoesNotCountProgramsThatAForkBecame)
     waitpid(child, nullptr, 0);
 }
 
-TEST_F(NamedClean, WaitsForNoStoppedCleaner)
+TEST_F(NamedClean, WaitsNoLongerThanASecondForAStoppedCleaner)
 {
     ASSERT_TRUE(leave("a"));
     int fd = ::open(path_of(name("a")).c_str(), O_RDWR | O_CLOEXEC);
@@ -172,6 +172,28 @@ TEST_F(NamedClean, WaitsForNoStoppedCleaner)
     EXPECT_TRUE(says("stopped"));
     close(fd);
     EXPECT_EQ(unlink("a"), PARLOOM_OK) << error.message;
+}
+
+TEST_F(NamedClean, ReturnsWhenTheNameIsFreeAlsoIfOthersFreeIt)
+{
+    Words *words = share_words();
+    ASSERT_TRUE(leave("a"));
+    pid_t other = fork();
+    if (other == 0) { /* a cleaner that takes its time */
+        int fd = ::open(path_of(name("a")).c_str(), O_RDWR | O_CLOEXEC);
+        if (loom_named_lock(fd, LOOM_NAMED_REMOVAL) != 0) _exit(1);
+        words->word[0] = 1;
+        loom::comes_true([&] { return words->word[1] == 1; });
+        _exit(::unlink(path_of(name("a")).c_str()) == 0 ? 0 : 2);
+    }
+    ASSERT_TRUE(loom::comes_true([&] { return words->word[0] == 1; }));
+    words->word[1] = 1;
+    EXPECT_EQ(clean(), 0U);
+    EXPECT_FALSE(exists(name("a")));
+    int status = 0;
+    ASSERT_EQ(waitpid(other, &status, 0), other);
+    EXPECT_EQ(status, 0);
+    munmap(words, sizeof *words);
 }
 
 /* -------------------------------------------------------------------------- races */
