@@ -51,6 +51,8 @@ static const struct {
     { "fortran.c", "text" },
     { "globals.c", "watched" },
     { "guard.c", "entry" },
+    { "hash_sha256.c", "libcrypto" },
+    { "hash_sha256.c", "libcrypto_once" },
     { "images.c", "images" },
     { "images.c", "last_fd" },
     { "images.c", "next_opened" },

@@ -7,6 +7,13 @@ set(THREADS_PREFER_PTHREAD_FLAG OFF)
 find_package(Threads REQUIRED)
 find_package(OpenMP REQUIRED COMPONENTS C)
 
+# XXH3 is compiled in out of its header: the installed library needs no other for it.
+find_path(PARLOOM_XXHASH_INCLUDE_DIR xxhash.h)
+mark_as_advanced(PARLOOM_XXHASH_INCLUDE_DIR)
+if(NOT PARLOOM_XXHASH_INCLUDE_DIR)
+  message(FATAL_ERROR "xxhash.h was not found; on Debian: apt-get install libxxhash-dev")
+endif()
+
 # parloom_optional(HWLOC hwloc.h libhwloc-dev): sets PARLOOM_HAVE_HWLOC and PARLOOM_HWLOC_INCLUDE_DIR.
 function(parloom_optional name header package)
   set(wish "${PARLOOM_WITH_${name}}")
@@ -34,3 +41,4 @@ parloom_optional(LZMA lzma.h liblzma-dev)
 parloom_optional(LZ4 lz4frame.h liblz4-dev)
 parloom_optional(ZSTD zstd.h libzstd-dev)
 parloom_optional(BLOSC blosc.h libblosc-dev)
+parloom_optional(OPENSSL openssl/evp.h libssl-dev)

@@ -5,7 +5,9 @@ add_library(loom_settings INTERFACE)
 target_include_directories(loom_settings INTERFACE "${PROJECT_SOURCE_DIR}/include" "${PROJECT_SOURCE_DIR}")
 target_compile_definitions(loom_settings INTERFACE _GNU_SOURCE)
 target_link_libraries(loom_settings INTERFACE OpenMP::OpenMP_C Threads::Threads)
-foreach(name HWLOC LIBDW ZLIB ISAL BZ2 LZMA LZ4 ZSTD BLOSC)
+foreach(name HWLOC LIBDW ZLIB ISAL BZ2 LZMA LZ4 ZSTD BLOSC OPENSSL)
+target_include_directories(loom_settings SYSTEM INTERFACE "${PARLOOM_XXHASH_INCLUDE_DIR}")
+
   if(PARLOOM_HAVE_${name})
     target_compile_definitions(loom_settings INTERFACE PARLOOM_HAVE_${name}=1)
     target_include_directories(loom_settings SYSTEM INTERFACE "${PARLOOM_${name}_INCLUDE_DIR}")
@@ -26,6 +28,9 @@ foreach(layer base shm backends core rest)
     list(APPEND PARLOOM_LAYERS loom_${layer})
   endif()
 endforeach()
+
+# xxhash.h wants its loops inlined: without optimisation, or with little, it is slow or does not compile.
+set_source_files_properties("${PROJECT_SOURCE_DIR}/rest/hash_state.c" PROPERTIES COMPILE_OPTIONS -O3)
 
 # The preload runs before any of the program's libraries: libc is all it may need, so it is built without sanitizers
 # and without what the user's flags would link in.

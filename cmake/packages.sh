@@ -6,9 +6,9 @@ set -eu
 
 packages_of() {
     case $1 in
-    build) echo gcc g++ cmake ninja-build pkg-config libhwloc-dev libdw-dev zlib1g-dev libisal-dev libbz2-dev liblzma-dev liblz4-dev libzstd-dev libblosc-dev ;;
+    build) echo gcc g++ cmake ninja-build pkg-config libhwloc-dev libdw-dev zlib1g-dev libisal-dev libbz2-dev liblzma-dev liblz4-dev libzstd-dev libblosc-dev libxxhash-dev libssl-dev ;;
     demo) echo zlib1g-dev weather-util-data ;;
-    test) echo libgtest-dev clang-14 libclang-rt-14-dev libomp-14-dev clang-format-14 gfortran python3-numpy python3-blosc python3-lz4 python3-zstandard locales libopenblas0-pthread libblis4-pthread ;;
+    test) echo libgtest-dev clang-14 libclang-rt-14-dev libomp-14-dev clang-format-14 gfortran python3-numpy python3-blosc python3-lz4 python3-zstandard locales libopenblas0-pthread libblis4-pthread python3-xxhash ;;
     lint) echo clang-tidy-14 python3 ;;
     bench) echo libbenchmark-dev libtbb-dev python3-numpy python3-joblib ;;
     *) echo "packages.sh: there is no set '$1'" >&2 && exit 2 ;;

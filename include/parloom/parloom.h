@@ -51,6 +51,7 @@
 #include <parloom/backend.h>
 #include <parloom/code.h>
 #include <parloom/future.h>
+#include <parloom/hash.h>
 #include <parloom/named.h>
 #include <parloom/npy.h>
 #include <parloom/options.h>
