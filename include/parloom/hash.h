@@ -55,8 +55,8 @@ typedef struct parloom_hash_options {
      * that is there. For lists of arguments only. */
     const size_t *ignored;
     size_t n_ignored;
-    /* How arrays above 1 MiB are shared out. NULL: all unset. backend unset, without a pool: "threads"; n_jobs as in
-     * any call (1 outside a scope). */
+    /* How arrays above 1 MiB are shared out. NULL: all unset. Backend, pool, prefer and require unset: threads, and no
+     * task_timeout; n_jobs as in any call (1 outside a scope). */
     const parloom_options *loop;
     /* NULL, or PARLOOM_SHA256_BYTES bytes that are set on success, with "sha256" only. */
     unsigned char *sha256_out;
