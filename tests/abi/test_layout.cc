@@ -142,6 +142,20 @@ TEST(Layout, OfArgIsWhatOtherLanguagesMirror)
     EXPECT_EQ(offsetof(parloom_arg, combine), 40u);
 }
 
+TEST(Layout, OfDigestAndHashOptionsIsWhatOtherLanguagesMirror)
+{
+    EXPECT_EQ(sizeof(parloom_digest), 16u);
+    EXPECT_EQ(sizeof(parloom_hash_options), 112u);
+    EXPECT_EQ(offsetof(parloom_hash_options, algorithm), 0u);
+    EXPECT_EQ(offsetof(parloom_hash_options, any_layout), 8u);
+    EXPECT_EQ(offsetof(parloom_hash_options, memmap_differs), 9u);
+    EXPECT_EQ(offsetof(parloom_hash_options, ignored), 16u);
+    EXPECT_EQ(offsetof(parloom_hash_options, n_ignored), 24u);
+    EXPECT_EQ(offsetof(parloom_hash_options, loop), 32u);
+    EXPECT_EQ(offsetof(parloom_hash_options, sha256_out), 40u);
+    EXPECT_EQ(offsetof(parloom_hash_options, reserved), 48u);
+}
+
 TEST(Layout, OfCallIsWhatOtherLanguagesMirror)
 {
     EXPECT_EQ(sizeof(parloom_call), 24u);
