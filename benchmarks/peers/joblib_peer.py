@@ -94,6 +94,13 @@ def dump(nbytes):
     return [end - start]
 
 
+def hash(nbytes):
+    array = array_of(int(nbytes)).view(numpy.float64)
+    start = time.monotonic_ns()
+    joblib.hash(array)
+    return [time.monotonic_ns() - start]
+
+
 def returned(rows, count, jobs):
     start = time.monotonic_ns()
     Parallel(n_jobs=int(jobs))(delayed(joblib_tasks.row)(int(count), float(i)) for i in range(int(rows)))
@@ -159,7 +166,7 @@ def table_joblib(entries, tasks, steps, jobs):
 jobs = {
     f.__name__: f
     for f in (
-        first, warm, loop, input, dump, returned, filled, calls, table_serial, table_pool, table_joblib
+        first, warm, loop, input, dump, hash, returned, filled, calls, table_serial, table_pool, table_joblib
     )  # fmt: skip
 }
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # else the folder would outlive a run that is stopped
