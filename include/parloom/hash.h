@@ -104,7 +104,7 @@ parloom_status parloom_hash_array(const parloom_array *array, const parloom_hash
  * Threads: any thread, also in a task body.
  * Blocks:  until all bytes are read.
  * Since:   0.1
- * Example: tests/rest/test_hash.cc
+ * Example: tests/rest/test_hash_args.cc
  */
 parloom_status parloom_hash_args(const parloom_arg *args, size_t n_args, const parloom_hash_options *options,
                                  parloom_digest *digest_out, parloom_error *error);
@@ -125,7 +125,7 @@ parloom_status parloom_hash_args(const parloom_arg *args, size_t n_args, const p
  * Threads: any thread, also in a task body.
  * Blocks:  until all bytes are read.
  * Since:   0.1
- * Example: tests/rest/test_hash.cc
+ * Example: docs/guide/programs/hashing_inputs.c
  */
 parloom_status parloom_hash_named(const char *const *names, const parloom_arg *args, size_t n_args,
                                   const parloom_hash_options *options, parloom_digest *digest_out,
@@ -146,7 +146,7 @@ parloom_status parloom_hash_named(const char *const *names, const parloom_arg *a
  * Threads: any thread, also in a task body.
  * Blocks:  until all bytes are read.
  * Since:   0.1
- * Example: tests/rest/test_hash.cc
+ * Example: tests/rest/test_hash_args.cc
  */
 parloom_status parloom_hash_set(const parloom_arg *args, size_t n_args, const parloom_hash_options *options,
                                 parloom_digest *digest_out, parloom_error *error);
@@ -162,7 +162,7 @@ parloom_status parloom_hash_set(const parloom_arg *args, size_t n_args, const pa
  * Threads: any thread, also in a task body.
  * Blocks:  never.
  * Since:   0.1
- * Example: tests/rest/test_hash.cc
+ * Example: docs/guide/programs/hashing_inputs.c
  */
 void parloom_digest_text(const parloom_digest *digest, char text_out[PARLOOM_DIGEST_TEXT_BYTES]);
 

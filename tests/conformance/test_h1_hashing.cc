@@ -227,7 +227,8 @@ TEST_F(Conformance, H1_18_HashesStayTheSame)
     EXPECT_EQ(of_text("This is a string to hash"), "e8acf01cb1153a1b8198f144dbae6028");
     EXPECT_EQ(of_text("C'est l\xc3\xa9t\xc3\xa9"), "5c4a63b278102def15e92655c0c7fcc8");
     EXPECT_EQ(hash_of(array), "6fa8846278f1ef092048b52cdf292ad3");
-    EXPECT_EQ(table_of({ "b", "a" }, { parloom_in_array(&array), parloom_in(bytes, 6) }), "ddc61ce13efddc0b997c41bc7f48206d");
+    EXPECT_EQ(table_of({ "b", "a" }, { parloom_in_array(&array), parloom_in(bytes, 6) }),
+              "ddc61ce13efddc0b997c41bc7f48206d");
     EXPECT_EQ(set_of({ parloom_in_array(&array), parloom_in(bytes, 6) }), "902ea48ca3dae64b7a614f7b9148a3b2");
 }
 
