@@ -23,13 +23,12 @@
 #define LIBCRYPTO "libcrypto.so.1.1"
 #endif
 
-#define LOOM_SHA256_IMPORTS(import)                                                             \
-    import(EVP_MD_CTX_new) import(EVP_MD_CTX_free) import(EVP_sha256) import(EVP_DigestInit_ex) \
-        import(EVP_DigestUpdate) import(EVP_DigestFinal_ex)
-#define LOOM_SHA256_POINTER(name) __typeof__(name) *name;
+#define LOOM_SHA256_IMPORTS(X) \
+    X(EVP_MD_CTX_new) X(EVP_MD_CTX_free) X(EVP_sha256) X(EVP_DigestInit_ex) X(EVP_DigestUpdate) X(EVP_DigestFinal_ex)
 
+#define LOOM_SHA256_DECLARE(name) __typeof__(name) *(name);
 static struct {
-    LOOM_SHA256_IMPORTS(LOOM_SHA256_POINTER)
+    LOOM_SHA256_IMPORTS(LOOM_SHA256_DECLARE)
     bool is_usable;
 } libcrypto;
 static pthread_once_t libcrypto_once = PTHREAD_ONCE_INIT;

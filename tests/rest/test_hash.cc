@@ -223,3 +223,22 @@ TEST_F(Hash, IsWrittenAsTextFirstByteFirst)
     parloom_digest digest = { { 0x00, 0x1f, 0xa2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 0xff } };
     EXPECT_EQ(text_of(digest), "001fa2030405060708090a0b0c0d0eff");
 }
+
+TEST_F(Hash, WithSha256IsAnotherOneOrSaysWhatIsMissing)
+{
+    const double value = 1;
+    parloom_array array = array_of(&value, PARLOOM_F64, {});
+    parloom_hash_options options = {};
+    options.algorithm = "sha256";
+    parloom_digest digest;
+    parloom_error error;
+    parloom_status status = parloom_hash_array(&array, &options, &digest, &error);
+#ifdef PARLOOM_HAVE_OPENSSL
+    ASSERT_EQ(status, PARLOOM_OK) << error.message;
+    EXPECT_NE(text_of(digest), hash_of(array));
+#else
+    EXPECT_EQ(status, PARLOOM_ERR_UNSUPPORTED);
+    EXPECT_NE(strstr(error.message, "PARLOOM_WITH_OPENSSL=ON"), nullptr) << error.message;
+    EXPECT_NE(strstr(error.message, "libssl-dev"), nullptr) << error.message;
+#endif
+}
