@@ -76,7 +76,8 @@ static size_t buffer_nbytes(const struct work *work, size_t item_nbytes)
 {
     size_t items = work->count < work->per_piece ? work->count : work->per_piece;
     if (!work->is_contiguous) return items * item_nbytes;
-    return work->is_file ? BLOCK_NBYTES : 0;
+    if (!work->is_file) return 0;
+    return items * item_nbytes < BLOCK_NBYTES ? items * item_nbytes : BLOCK_NBYTES;
 }
 
 /* Adds items [first, first + items); buffer: of buffer_nbytes. 0, or an errno. */
