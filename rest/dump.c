@@ -15,37 +15,19 @@
 #include "base/status.h"
 #include "rest/npy.h"
 #include "rest/npy_items.h"
+#include "rest/pack.h"
+#include "rest/unpack.h"
 #include "shm/array.h"
 #include "shm/mapping.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 #define PIECE_NBYTES ((size_t)1 << 20) /* what is gathered before it is written */
 
 /* -------------------------------------------------------------------------- dump */
-
-static parloom_status refuse_compression(const char *path, const char *codec, parloom_error *error)
-{
-    static const char *const ENDINGS[] = { ".gz", ".zst", ".bz2", ".xz", ".lzma", ".lz4", ".z", ".npz" };
-    if (codec != NULL)
-        return loom_status_fail(error, PARLOOM_ERR_UNSUPPORTED, 0,
-                                "codec \"%.64s\" for %.400s: compression comes with a later release, give NULL", codec,
-                                path);
-    size_t length = strlen(path);
-    for (size_t k = 0; k < sizeof ENDINGS / sizeof ENDINGS[0]; k++) {
-        size_t ending = strlen(ENDINGS[k]);
-        if (length > ending && strcasecmp(path + length - ending, ENDINGS[k]) == 0)
-            return loom_status_fail(error, PARLOOM_ERR_UNSUPPORTED, 0,
-                                    "%.400s asks for compression by its ending, which comes with a later release: name "
-                                    "it .npy",
-                                    path);
-    }
-    return PARLOOM_OK;
-}
 
 /* Items that lie with gaps or in another order: collected piece by piece, so that no second array is needed. */
 static int write_gathered(int fd, const parloom_array *array, uint64_t offset)
@@ -79,6 +61,20 @@ static parloom_status write_array(int fd, const parloom_array *array, const char
                             parloom_array_nbytes(array), path);
 }
 
+/* How long it will be is not known before it is written: a file system that is full says so then. */
+static parloom_status dump_packed(const parloom_array *array, const char *path, const struct loom_codec_choice *choice,
+                                  bool is_durable, parloom_error *error)
+{
+    struct loom_replacement *replacement = NULL;
+    parloom_status status = loom_replacement_begin(&replacement, path, 0, error);
+    if (status != PARLOOM_OK) return status;
+    if (is_durable) loom_replacement_make_durable(replacement);
+    status = loom_pack(array, loom_replacement_fd(replacement), path, choice, error);
+    if (status == PARLOOM_OK) return loom_replacement_commit(replacement, error);
+    loom_replacement_abort(replacement);
+    return status;
+}
+
 static parloom_status dump(const parloom_array *array, const char *path, bool is_durable, parloom_error *error)
 {
     char header[LOOM_NPY_FORMAT_NBYTES];
@@ -97,16 +93,20 @@ static parloom_status dump(const parloom_array *array, const char *path, bool is
     return status;
 }
 
-static parloom_status check_and_dump(const parloom_array *array, const char *path, const char *codec, bool is_durable,
-                                     parloom_error *error)
+static parloom_status check_and_dump(const parloom_array *array, const char *path, const char *codec, int level,
+                                     bool is_durable, parloom_error *error)
 {
     const char *low = NULL;
     size_t extent = 0;
+    struct loom_codec_choice choice = { NULL, 0 };
     if (path == NULL) return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "no path given to dump an array to");
     parloom_status status = loom_array_extent(array, &low, &extent, error);
     if (status == PARLOOM_OK) status = loom_array_check_whole(array, error);
-    if (status == PARLOOM_OK) status = refuse_compression(path, codec, error);
-    if (status == PARLOOM_OK) status = dump(array, path, is_durable, error);
+    if (status == PARLOOM_OK) status = loom_codec_choose(codec, path, level, &choice, error);
+    if (status == PARLOOM_OK)
+        status = choice.codec != NULL ? dump_packed(array, path, &choice, is_durable, error)
+                                      : dump(array, path, is_durable, error);
+    loom_codec_release(choice.codec);
     if (status == PARLOOM_OK) loom_status_clear(error);
     return status;
 }
@@ -114,15 +114,13 @@ static parloom_status check_and_dump(const parloom_array *array, const char *pat
 parloom_status parloom_array_dump(const parloom_array *array, const char *path, const char *codec, int level,
                                   parloom_error *error)
 {
-    (void)level; /* of a codec: without one there is nothing to set */
-    return check_and_dump(array, path, codec, false, error);
+    return check_and_dump(array, path, codec, level, false, error);
 }
 
 parloom_status parloom_array_dump_durable(const parloom_array *array, const char *path, const char *codec, int level,
                                           parloom_error *error)
 {
-    (void)level; /* as above */
-    return check_and_dump(array, path, codec, true, error);
+    return check_and_dump(array, path, codec, level, true, error);
 }
 
 /* -------------------------------------------------------------------------- load */
@@ -216,6 +214,12 @@ static parloom_status load(parloom_array *array, struct source *source, parloom_
 {
     parloom_status status = loom_mapping_open_file(source->path, mode, &source->fd, &source->nbytes, error);
     if (status != PARLOOM_OK) return status;
+    if (loom_unpack_is_packed(source->fd, 0)) {
+        loom_unpack_warn(mode, source->path, "compressed");
+        status = loom_unpack(array, source->fd, source->path, true, order, error);
+        close(source->fd);
+        return status;
+    }
     status = read_header(source, error);
     *array = loom_npy_describe(&source->header);
     if (status == PARLOOM_OK && mode == PARLOOM_MMAP_UNSET)

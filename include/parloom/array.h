@@ -287,18 +287,19 @@ bool parloom_array_is_writable(const parloom_array *array);
 /* ---- files */
 
 /*
- * Stores an array as a .npy file, readable by NumPy. The file appears whole under its name, or not at all.
+ * Stores an array as a .npy file, readable by NumPy, or by Python's gzip, bz2, lzma and so on where it is compressed
+ * (codec.h). The file appears whole under its name, or not at all.
  *
  * array    borrows; C and Fortran order are kept, any other strides are stored in C order
  * path     of the file; replaced where it exists
- * codec    NULL: by the ending of path; this release has no compression
- * level    of the codec; 0: its default
+ * codec    "NAME" or "NAME:LEVEL", "none": not compressed; NULL: by the ending of path
+ * level    of the codec, 1 to 9; 0: that of codec, else its default
  * error    NULL is fine
  *
  * Returns: PARLOOM_OK, or
  * Errors:
- *   PARLOOM_ERR_INVALID      the array makes no sense, or path is NULL
- *   PARLOOM_ERR_UNSUPPORTED  a codec was asked for, by name or by the ending of path
+ *   PARLOOM_ERR_INVALID      the array makes no sense, path is NULL, there is no such codec, or level is none
+ *   PARLOOM_ERR_UNSUPPORTED  this build is without the codec, or its library is not there
  *   PARLOOM_ERR_SPACE        the file system is full
  *   PARLOOM_ERR_LIMIT        descriptors or file size are limited
  *   PARLOOM_ERR_IO           the file cannot be made or written: sys_errno
@@ -313,7 +314,8 @@ parloom_status parloom_array_dump(const parloom_array *array, const char *path, 
 
 /*
  * Loads an array from a .npy file: into shared memory, or as a mapping of the file, which tasks share like one made by
- * parloom_array_map.
+ * parloom_array_map. Compressed files are known by what they begin with, whatever their name (codec.h); they are read
+ * into memory whatever mode says, with a warning in the log.
  *
  * array_out set on success; gives: release it with parloom_array_release
  * path      of the file
@@ -326,8 +328,8 @@ parloom_status parloom_array_dump(const parloom_array *array, const char *path, 
  *   PARLOOM_ERR_INVALID      path is NULL or no regular file, or mode is none
  *   PARLOOM_ERR_IO           the file cannot be opened or read: sys_errno
  *   PARLOOM_ERR_FORMAT       it is no .npy file, is cut short, or its header contradicts itself
- *   PARLOOM_ERR_UNSUPPORTED  a compressed file, items or dimensions that a parloom_array cannot describe, or items
- *                            that are not aligned where they are to be mapped
+ *   PARLOOM_ERR_UNSUPPORTED  items or dimensions that a parloom_array cannot describe, items that are not aligned where
+ *                            they are to be mapped, or a codec whose library is not there
  *   PARLOOM_ERR_SPACE, PARLOOM_ERR_MEMORY, PARLOOM_ERR_LIMIT  no room for it
  * Threads: any thread, also in a task body.
  * Blocks:  UNSET: until it is read; else until its header is.

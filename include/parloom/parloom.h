@@ -50,6 +50,7 @@
 #include <parloom/array.h>
 #include <parloom/backend.h>
 #include <parloom/code.h>
+#include <parloom/codec.h>
 #include <parloom/future.h>
 #include <parloom/hash.h>
 #include <parloom/named.h>

@@ -374,9 +374,8 @@ TEST_F(Dump, RefusesWhatItCannotWrite)
     auto dump = [&](const std::string &file, const char *codec) {
         return parloom_array_dump(&array, file.c_str(), codec, 0, &error);
     };
-    EXPECT_EQ(dump(path("a.npy"), "zlib"), PARLOOM_ERR_UNSUPPORTED);
-    for (const char *ending : { ".gz", ".zst", ".bz2", ".xz", ".lz4", ".z", ".npz", ".GZ" })
-        EXPECT_EQ(dump(path("a.npy") + ending, nullptr), PARLOOM_ERR_UNSUPPORTED) << ending;
+    EXPECT_EQ(dump(path("a.npy"), "zlob"), PARLOOM_ERR_INVALID);
+    EXPECT_EQ(dump(path("a.npz"), nullptr), PARLOOM_ERR_UNSUPPORTED);
     EXPECT_EQ(parloom_array_dump(&array, nullptr, nullptr, 0, &error), PARLOOM_ERR_INVALID);
     EXPECT_EQ(parloom_array_dump(nullptr, path("a.npy").c_str(), nullptr, 0, &error), PARLOOM_ERR_INVALID);
     EXPECT_EQ(dump("", nullptr), PARLOOM_ERR_INVALID);

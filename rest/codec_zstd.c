@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* codec_zstd.c - zstd, by libzstd. Frames carry a checksum. */
+#include "rest/codec_builtin.h"
+
+#include "base/memory.h"
+#include "base/status.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool recognise(void *state, const void *bytes, size_t nbytes)
+{
+    (void)state;
+    return nbytes >= 4 && memcmp(bytes, "\x28\xb5\x2f\xfd", 4) == 0;
+}
+
+#ifdef PARLOOM_HAVE_ZSTD
+#include "rest/codec_library.h"
+
+#include <zstd.h>
+
+enum { DEFAULT_LEVEL = 3 };
+
+#define ZSTD_CALLS(X)         \
+    X(ZSTD_createCCtx)        \
+    X(ZSTD_freeCCtx)          \
+    X(ZSTD_CCtx_setParameter) \
+    X(ZSTD_compressStream2)   \
+    X(ZSTD_createDCtx)        \
+    X(ZSTD_freeDCtx) X(ZSTD_decompressStream) X(ZSTD_isError) X(ZSTD_getErrorName)
+static struct {
+#define ZSTD_CALL(name) __typeof__(name) *name;
+    ZSTD_CALLS(ZSTD_CALL)
+} zstd;
+#define ZSTD_NAME(name) #name,
+static const char *const NAMES[] = { ZSTD_CALLS(ZSTD_NAME) NULL };
+static struct loom_codec_library library = { "libzstd.so.1", "libzstd1", NAMES, &zstd, false };
+
+struct stream {
+    ZSTD_CCtx *compress; /* one of them */
+    ZSTD_DCtx *decompress;
+};
+
+static bool begin(struct stream *stream, int level)
+{
+    if (level == PARLOOM_CODEC_DECOMPRESS) return (stream->decompress = zstd.ZSTD_createDCtx()) != NULL;
+    stream->compress = zstd.ZSTD_createCCtx();
+    if (stream->compress == NULL) return false;
+    (void)zstd.ZSTD_CCtx_setParameter(stream->compress, ZSTD_c_compressionLevel, level == 0 ? DEFAULT_LEVEL : level);
+    (void)zstd.ZSTD_CCtx_setParameter(stream->compress, ZSTD_c_checksumFlag, 1);
+    return true;
+}
+
+static parloom_status open_zstd(void *state, int level, size_t item_nbytes, void **stream_out, parloom_error *error)
+{
+    (void)state;
+    (void)item_nbytes;
+    parloom_status status = loom_codec_library_open(&library, error);
+    if (status != PARLOOM_OK) return status;
+    struct stream *stream = loom_memory_zeroed(1, sizeof *stream);
+    if (stream == NULL || !begin(stream, level)) {
+        free(stream);
+        return loom_status_fail(error, PARLOOM_ERR_MEMORY, 0, "memory is short for libzstd");
+    }
+    *stream_out = stream;
+    return PARLOOM_OK;
+}
+
+static parloom_status step_zstd(void *opaque, parloom_codec_step *step, parloom_error *error)
+{
+    struct stream *stream = opaque;
+    ZSTD_inBuffer in = { step->in, step->in_nbytes, 0 };
+    ZSTD_outBuffer out = { step->out, step->out_nbytes, 0 };
+    size_t left = stream->decompress != NULL ? zstd.ZSTD_decompressStream(stream->decompress, &out, &in)
+                                             : zstd.ZSTD_compressStream2(stream->compress, &out, &in,
+                                                                         step->is_last ? ZSTD_e_end : ZSTD_e_continue);
+    if (zstd.ZSTD_isError(left))
+        return loom_status_fail(error, stream->decompress != NULL ? PARLOOM_ERR_FORMAT : PARLOOM_ERR_MEMORY, 0,
+                                "libzstd: %s", zstd.ZSTD_getErrorName(left));
+    step->in = (const char *)step->in + in.pos;
+    step->in_nbytes -= in.pos;
+    step->out = (char *)step->out + out.pos;
+    step->out_nbytes -= out.pos;
+    step->is_done = left == 0 && (stream->decompress != NULL || step->is_last);
+    return PARLOOM_OK;
+}
+
+static void close_zstd(void *opaque)
+{
+    struct stream *stream = opaque;
+    (void)zstd.ZSTD_freeCCtx(stream->compress);
+    (void)zstd.ZSTD_freeDCtx(stream->decompress);
+    free(stream);
+}
+#define ZSTD_OPS .open = open_zstd, .step = step_zstd, .close = close_zstd
+#else
+#define ZSTD_OPS .open = NULL
+#endif
+
+const parloom_codec_ops loom_codec_zstd_ops = { .struct_size = sizeof(parloom_codec_ops),
+                                                .abi = PARLOOM_CODEC_ABI,
+                                                .flags = PARLOOM_CODEC_FRAMES,
+                                                .ending = ".zst",
+                                                .recognise = recognise,
+                                                .frame_nbytes = (size_t)8 << 20,
+                                                .most_expansion = (size_t)1 << 16, /* 128 KiB in 4 bytes */
+                                                ZSTD_OPS };

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* dump_fd.c - arrays to descriptors and from them. */
+#include "base/status.h"
+#include "rest/descriptor.h"
+#include "rest/pack.h"
+#include "rest/unpack.h"
+#include "shm/array.h"
+#include "shm/mapping.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+enum { NAME_NBYTES = 32 };
+
+parloom_status parloom_array_dump_fd(const parloom_array *array, int fd, const char *codec, int level,
+                                     parloom_error *error)
+{
+    const char *low = NULL;
+    size_t extent = 0;
+    char name[NAME_NBYTES];
+    struct loom_codec_choice choice = { NULL, 0 };
+    (void)snprintf(name, sizeof name, "descriptor %d", fd);
+    parloom_status status = loom_array_extent(array, &low, &extent, error);
+    if (status == PARLOOM_OK) status = loom_array_check_whole(array, error);
+    if (status == PARLOOM_OK) status = loom_codec_choose(codec, NULL, level, &choice, error);
+    if (status != PARLOOM_OK) return status;
+    status = loom_pack(array, fd, name, &choice, error);
+    loom_codec_release(choice.codec);
+    if (status == PARLOOM_OK) loom_status_clear(error);
+    return status;
+}
+
+/* NULL: it can be mapped. */
+static const char *why_not_mapped(int fd)
+{
+    if (loom_descriptor_left(fd) == UINT64_MAX) return "not a regular file";
+    if (lseek(fd, 0, SEEK_CUR) != 0) return "not at its beginning";
+    return loom_unpack_is_packed(fd, 0) ? "compressed" : NULL;
+}
+
+parloom_status parloom_array_load_fd(parloom_array *array_out, int fd, parloom_mmap_mode mode, parloom_error *error)
+{
+    char name[NAME_NBYTES], path[NAME_NBYTES];
+    if (array_out == NULL) return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "no array given to load an array");
+    parloom_status status = loom_mapping_check_mode(mode, error);
+    if (status != PARLOOM_OK) return status;
+    const char *why = mode == PARLOOM_MMAP_UNSET ? "not asked for" : why_not_mapped(fd);
+    if (why == NULL) {
+        (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        return parloom_array_load(array_out, path, mode, error);
+    }
+    (void)snprintf(name, sizeof name, "descriptor %d", fd);
+    loom_unpack_warn(mode, name, why);
+    status = loom_unpack(array_out, fd, name, false, PARLOOM_BYTE_ORDER_UNSET, error);
+    if (status == PARLOOM_OK) loom_status_clear(error);
+    return status;
+}

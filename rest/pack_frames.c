@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * pack_frames.c - an array to a descriptor, in streams that follow one another.
+ *
+ * Round by round a loop compresses as many frames as there are slots, each into memory of its own; then they are
+ * written in order. Where frames are cut depends on the codec alone: the bytes are the same for any number of threads.
+ * The loop runs on threads, in the caller's memory, with none of the limits that a scope may have set for tasks. Where
+ * no loop can be run as things are, the frames are compressed one by one.
+ */
+#include "rest/pack.h"
+
+#include "base/memory.h"
+#include "base/status.h"
+
+#include <stdlib.h>
+
+enum { FRAME_NBYTES = 4 << 20, SLOTS_MAX = 64, HEADROOM = 4096 };
+
+struct slot {
+    uint64_t begin, end; /* of the bytes that are written; the slot's thread alone writes what follows */
+    char *out;
+    size_t used, room;
+    parloom_status status;
+    parloom_error error;
+};
+
+struct round {
+    const struct loom_pack *pack;
+    struct slot *slots;
+    uint64_t next; /* byte that no slot has yet */
+    size_t count;  /* of slots in use */
+};
+
+/* At first for what cannot be compressed: codecs are faster when all of it fits, and pages are not there before they
+ * are written. */
+static parloom_status make_room(struct slot *slot)
+{
+    size_t whole = (size_t)(slot->end - slot->begin);
+    size_t room = slot->room == 0 ? whole + whole / 64 + HEADROOM : slot->room + slot->room / 2;
+    char *grown = loom_memory_grow(slot->out, room, 1);
+    if (grown == NULL)
+        return loom_status_fail(&slot->error, PARLOOM_ERR_MEMORY, 0, "memory is short for %zu compressed bytes", room);
+    slot->out = grown;
+    slot->room = room;
+    return PARLOOM_OK;
+}
+
+/* One piece into the slot's memory. */
+static parloom_status feed(const struct loom_codec *codec, void *stream, parloom_codec_step *step, struct slot *slot)
+{
+    do {
+        size_t before = step->in_nbytes;
+        parloom_status status = slot->used == slot->room ? make_room(slot) : PARLOOM_OK;
+        if (status != PARLOOM_OK) return status;
+        step->out = slot->out + slot->used;
+        step->out_nbytes = slot->room - slot->used;
+        status = loom_codec_step(codec, stream, step, &slot->error);
+        if (status != PARLOOM_OK) return status;
+        size_t used = slot->room - step->out_nbytes;
+        if (used == slot->used && step->in_nbytes == before && !step->is_done && step->is_last)
+            return loom_status_fail(&slot->error, PARLOOM_ERR_INTERNAL, 0, "the codec %s does not end", codec->name);
+        slot->used = used;
+    } while (!step->is_done && (step->in_nbytes > 0 || step->is_last));
+    return PARLOOM_OK;
+}
+
+static parloom_status compress_frame(const struct loom_pack *pack, struct slot *slot)
+{
+    struct loom_pack_cursor cursor = { pack, slot->begin, slot->end, NULL };
+    parloom_codec_step step = { .is_last = false };
+    void *stream = NULL;
+    slot->used = 0;
+    parloom_status status = loom_codec_open(pack->codec, pack->level, pack->array->item_nbytes, &stream, &slot->error);
+    if (status != PARLOOM_OK) return status;
+    while (status == PARLOOM_OK && !step.is_last) {
+        status = loom_pack_next(&cursor, &step.in, &step.in_nbytes, &slot->error);
+        step.is_last = cursor.at == cursor.end;
+        if (status == PARLOOM_OK) status = feed(pack->codec, stream, &step, slot);
+    }
+    pack->codec->ops.close(stream);
+    free(cursor.gathered);
+    return status;
+}
+
+/* A failure is the slot's, so that the caller reports the first one of the file. */
+static int compress_slot(const parloom_task *task, void *const *args)
+{
+    const struct round *round = args[0];
+    struct slot *slot = &round->slots[task->index];
+    slot->status = compress_frame(round->pack, slot);
+    return 0;
+}
+
+static size_t frame_nbytes(const struct loom_pack *pack)
+{
+    size_t nbytes = pack->codec->ops.frame_nbytes > 0 ? pack->codec->ops.frame_nbytes : FRAME_NBYTES;
+    size_t item_nbytes = pack->array->item_nbytes;
+    if ((pack->codec->ops.flags & PARLOOM_CODEC_ITEMS) == 0) return nbytes;
+    return nbytes > item_nbytes ? nbytes / item_nbytes * item_nbytes : item_nbytes;
+}
+
+static void hand_out(struct round *round, size_t slots)
+{
+    const struct loom_pack *pack = round->pack;
+    bool has_own_header = (pack->codec->ops.flags & PARLOOM_CODEC_ITEMS) != 0;
+    round->count = 0;
+    while (round->count < slots && round->next < pack->nbytes) {
+        struct slot *slot = &round->slots[round->count++];
+        uint64_t left = pack->nbytes - round->next, nbytes = frame_nbytes(pack);
+        if (has_own_header && round->next == 0) nbytes = pack->header_nbytes;
+        slot->begin = round->next;
+        slot->end = round->next + (nbytes < left ? nbytes : left);
+        slot->status = PARLOOM_ERR_CANCELLED;
+        round->next = slot->end;
+    }
+}
+
+static void compress_one_by_one(struct round *round)
+{
+    for (size_t k = 0; k < round->count; k++) round->slots[k].status = compress_frame(round->pack, &round->slots[k]);
+}
+
+/* What would end the loop early or tell of it belongs to the caller's tasks. */
+static parloom_status compress_at_once(struct round *round, int n_jobs, parloom_error *error)
+{
+    parloom_arg args[] = { parloom_inout(round, sizeof *round) };
+    parloom_options options = { .struct_size = sizeof options,
+                                .n_jobs = n_jobs,
+                                .backend = "threads",
+                                .require = PARLOOM_REQUIRE_SHAREDMEM,
+                                .batch_size = 1,
+                                .task_timeout = -1,
+                                .timeout = -1,
+                                .retries = -1,
+                                .verbose = -1,
+                                .inner_max_num_threads = 1 };
+    parloom_error own;
+    parloom_status status = parloom_for(round->count, compress_slot, args, 1, &options, &own);
+    if (status == PARLOOM_OK) return PARLOOM_OK;
+    if (status == PARLOOM_ERR_INVALID || status == PARLOOM_ERR_UNSUPPORTED || status == PARLOOM_ERR_BUSY) {
+        compress_one_by_one(round);
+        return PARLOOM_OK;
+    }
+    if (error != NULL) *error = own;
+    return status;
+}
+
+static parloom_status write_round(const struct round *round, parloom_error *error)
+{
+    for (size_t k = 0; k < round->count; k++) {
+        const struct slot *slot = &round->slots[k];
+        if (slot->status != PARLOOM_OK && error != NULL) *error = slot->error;
+        if (slot->status != PARLOOM_OK) return slot->status;
+        parloom_status status = loom_pack_write(round->pack, slot->out, slot->used, error);
+        if (status != PARLOOM_OK) return status;
+    }
+    return PARLOOM_OK;
+}
+
+static parloom_status write_rounds(struct round *round, size_t slots, int n_jobs, parloom_error *error)
+{
+    parloom_status status = PARLOOM_OK;
+    while (status == PARLOOM_OK && round->next < round->pack->nbytes) {
+        hand_out(round, slots);
+        if (round->count > 1)
+            status = compress_at_once(round, n_jobs, error);
+        else
+            compress_one_by_one(round);
+        if (status == PARLOOM_OK) status = write_round(round, error);
+    }
+    return status;
+}
+
+parloom_status loom_pack_frames(const struct loom_pack *pack, parloom_error *error)
+{
+    uint64_t frames = (pack->nbytes - 1) / frame_nbytes(pack) + 2;
+    int n_jobs = parloom_effective_n_jobs(0);
+    size_t slots = n_jobs > 1 ? (size_t)n_jobs * 2 : 1;
+    if (slots > SLOTS_MAX) slots = SLOTS_MAX;
+    if (slots > frames) slots = (size_t)frames;
+    struct slot *memory = loom_memory_zeroed(slots, sizeof *memory);
+    if (memory == NULL) return loom_status_fail(error, PARLOOM_ERR_MEMORY, 0, "memory is short to compress");
+    struct round round = { pack, memory, 0, 0 };
+    parloom_status status = write_rounds(&round, slots, n_jobs, error);
+    for (size_t k = 0; k < slots; k++) free(memory[k].out);
+    free(memory);
+    return status;
+}

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* test_codec.cc - arrays compressed by every codec there is: the same again, readable by others, refused when damaged.
+ */
+#include "rest/packed.h"
+#include "rest/samples.h"
+
+using Codec = Packed;
+
+TEST_F(Codec, GivesBackWhatItWasGivenAtEveryLevel)
+{
+    std::vector<double> values = waves(3000);
+    ASSERT_GE(codecs().size(), 1u);
+    for (const std::string &codec : codecs())
+        for (int level = 0; level <= 9; level++) {
+            ASSERT_EQ(dump(values, "a", codec.c_str(), level), PARLOOM_OK) << codec << " " << error.message;
+            Loaded loaded(path("a"));
+            EXPECT_TRUE(loaded.equals(values)) << codec << ":" << level << " " << loaded.error.message;
+        }
+}
+
+TEST_F(Codec, GivesBackEveryDtypeOrderAndDimension)
+{
+    for (const std::string &codec : codecs())
+        for (const named_dtype &dtype : DTYPES)
+            for (const std::vector<size_t> &shape : SHAPES)
+                for (bool is_fortran : { false, true }) {
+                    std::string memory;
+                    parloom_array array = make(dtype, shape, is_fortran, memory);
+                    ASSERT_EQ(parloom_array_dump(&array, path("a").c_str(), codec.c_str(), 0, &error), PARLOOM_OK);
+                    Loaded loaded(path("a"));
+                    ASSERT_EQ(loaded.status, PARLOOM_OK) << codec << " " << loaded.error.message;
+                    EXPECT_EQ(in_c_order(loaded.array), in_c_order(array)) << codec << " " << dtype.numpy;
+                }
+}
+
+TEST_F(Codec, GivesBackViewsAndNothing)
+{
+    std::vector<double> values = waves(400000), none;
+    parloom_array whole = wrap(values), every_third;
+    ASSERT_EQ(parloom_array_slice(&every_third, &whole, 0, 1, values.size(), 3, &error), PARLOOM_OK);
+    std::vector<double> wanted;
+    for (size_t k = 1; k < values.size(); k += 3) wanted.push_back(values[k]);
+    for (const std::string &codec : codecs()) {
+        ASSERT_EQ(parloom_array_dump(&every_third, path("a").c_str(), codec.c_str(), 1, &error), PARLOOM_OK) << codec;
+        EXPECT_TRUE(Loaded(path("a")).equals(wanted)) << codec;
+        ASSERT_EQ(dump(none, "a", codec.c_str()), PARLOOM_OK) << codec << " " << error.message;
+        EXPECT_TRUE(Loaded(path("a")).equals(none)) << codec;
+    }
+}
+
+TEST_F(Codec, WritesTheSameBytesForAnyNumberOfThreads)
+{
+    std::vector<double> values = waves(2500000); /* 20 MB: several frames */
+    for (const std::string &codec : codecs()) {
+        if (codec == "xz" || codec == "lzma" || codec == "bz2") continue; /* minutes under a sanitizer */
+        std::string bytes;
+        for (int n_jobs : { 1, 2, 3 }) {
+            parloom_options options = PARLOOM_OPTIONS_INIT;
+            options.n_jobs = n_jobs;
+            ASSERT_EQ(parloom_scope_begin(&options, &error), PARLOOM_OK);
+            ASSERT_EQ(dump(values, "a", codec.c_str(), 1), PARLOOM_OK) << codec << " " << error.message;
+            parloom_scope_end();
+            if (n_jobs == 1) bytes = read(path("a"));
+            EXPECT_EQ(bytes == read(path("a")), true) << codec << " on " << n_jobs;
+        }
+        EXPECT_TRUE(Loaded(path("a")).equals(values)) << codec;
+    }
+}
+
+TEST_F(Codec, CompressesInAScopeWhoseOptionsFitNoThreads)
+{
+    std::vector<double> values = waves(2500000);
+    parloom_options options = PARLOOM_OPTIONS_INIT;
+    options.n_jobs = 2;
+    options.require = PARLOOM_REQUIRE_ISOLATION;
+    options.task_timeout = 1e-9;
+    options.timeout = 1e-9;
+    options.verbose = 50;
+    ASSERT_EQ(parloom_scope_begin(&options, &error), PARLOOM_OK);
+    parloom_status status = dump(values, "a.gz", nullptr);
+    parloom_scope_end();
+    ASSERT_EQ(status, PARLOOM_OK) << error.message;
+    EXPECT_TRUE(Loaded(path("a.gz")).equals(values));
+}
+
+namespace
+{
+
+int dump_in_task(const parloom_task *task, void *const *args)
+{
+    std::vector<double> values = waves(700000);
+    parloom_array array = wrap(values);
+    std::string file = std::string(static_cast<const char *>(args[0])) + "/" + std::to_string(task->index);
+    return parloom_array_dump(&array, file.c_str(), "gzip", 1, nullptr);
+}
+
+} // namespace
+
+class CodecOn : public Packed, public ::testing::WithParamInterface<const char *>
+{
+};
+
+TEST_P(CodecOn, CompressesInTasks)
+{
+    std::string name = folder.string();
+    parloom_arg args[] = { parloom_in(name.c_str(), name.size() + 1) };
+    parloom_options options = PARLOOM_OPTIONS_INIT;
+    options.n_jobs = 2;
+    options.backend = GetParam();
+    ASSERT_EQ(parloom_for(4, dump_in_task, args, 1, &options, &error), PARLOOM_OK) << error.message;
+    for (int k = 0; k < 4; k++) EXPECT_TRUE(Loaded(path(std::to_string(k))).equals(waves(700000))) << k;
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, CodecOn, ::testing::Values("sequential", "threads", "processes", "fork"),
+                         [](const auto &info) { return std::string(info.param); });
+
+/* -------------------------------------------------------------------------- names */
+
+TEST_F(Codec, IsFoundByTheEndingOfANameInAnyCase)
+{
+    std::vector<double> values = waves(100);
+    const struct {
+        const char *ending, *magic;
+    } ENDINGS[] = {
+        { ".z", "\x78" },         { ".gz", "\x1f\x8b" }, { ".GZ", "\x1f\x8b" },          { ".bz2", "BZh" },
+        { ".xz", "\xfd\x37zXZ" }, { ".lzma", "\x5d" },   { ".lz4", "\x04\x22\x4d\x18" }, { ".zst", "\x28\xb5\x2f\xfd" },
+        { ".blosc", "\x02\x01" }, { "", "\x93NUMPY" }
+    };
+    for (const auto &named : ENDINGS) {
+        std::string file = std::string("a.npy") + named.ending;
+        parloom_status status = dump(values, file, nullptr);
+        if (status == PARLOOM_ERR_UNSUPPORTED) continue; /* a build without it */
+        ASSERT_EQ(status, PARLOOM_OK) << error.message;
+        EXPECT_EQ(read(path(file)).substr(0, strlen(named.magic)), named.magic) << file;
+    }
+}
+
+TEST_F(Codec, IsKnownByContentWhateverTheName)
+{
+    std::vector<double> values = waves(100);
+    for (const std::string &codec : codecs()) {
+        ASSERT_EQ(dump(values, "a.npy", codec.c_str()), PARLOOM_OK) << error.message;
+        EXPECT_NE(read(path("a.npy")).substr(1, 5), "NUMPY");
+        EXPECT_TRUE(Loaded(path("a.npy")).equals(values)) << codec;
+    }
+    ASSERT_EQ(dump(values, "a.gz", "none"), PARLOOM_OK);
+    EXPECT_EQ(read(path("a.gz")).substr(1, 5), "NUMPY");
+    EXPECT_TRUE(Loaded(path("a.gz")).equals(values));
+}
+
+TEST_F(Codec, RefusesNamesAndLevelsThatAreNone)
+{
+    std::vector<double> values = waves(10);
+    EXPECT_EQ(dump(values, "a", "zlb"), PARLOOM_ERR_INVALID);
+    EXPECT_NE(strstr(error.message, "did you mean \"zlib\""), nullptr) << error.message;
+    EXPECT_NE(strstr(error.message, "blosc"), nullptr) << error.message;
+    EXPECT_EQ(dump(values, "a", ""), PARLOOM_ERR_INVALID);
+    for (const char *codec : { "zlib:", "zlib:10", "zlib:-1", "zlib:a", "zlib:3:3", "zlib:3 ", "none:3" })
+        EXPECT_EQ(dump(values, "a", codec), PARLOOM_ERR_INVALID) << codec;
+    for (int level : { -1, 10, 1 << 20 }) EXPECT_EQ(dump(values, "a", "zlib", level), PARLOOM_ERR_INVALID) << level;
+    EXPECT_EQ(dump(values, "a", "zlib:3", 4), PARLOOM_ERR_INVALID);
+    EXPECT_EQ(dump(values, "a", nullptr, 4), PARLOOM_ERR_INVALID);
+    EXPECT_FALSE(std::filesystem::exists(path("a")));
+    EXPECT_EQ(dump(values, "a", "zlib:3", 3), PARLOOM_OK);
+    EXPECT_EQ(dump(values, "a", "zlib:0"), PARLOOM_OK);
+}
+
+TEST_F(Codec, CompressesMoreAtAHigherLevel)
+{
+    std::vector<double> values = waves(200000);
+    for (const char *codec : { "zlib", "gzip", "zstd", "lz4" }) {
+        if (dump(values, "fast", codec, 1) == PARLOOM_ERR_UNSUPPORTED) continue;
+        ASSERT_EQ(dump(values, "small", codec, 9), PARLOOM_OK);
+        EXPECT_LT(std::filesystem::file_size(path("small")), std::filesystem::file_size(path("fast"))) << codec;
+    }
+}
+
+/* ------------------------------------------------------------------------- others */
+
+static const char *const PYTHON_WAVES = R"(
+import io, numpy as np
+n = 1200000
+k = np.arange(n, dtype=np.uint64)
+waves = ((k * np.uint64(2654435761)) >> np.uint64(7)) % np.uint64(1000)
+waves = waves.astype('f8') + np.where(k % np.uint64(7) == 0, 0.125, 0)
+)";
+
+TEST_F(Codec, IsReadByPython)
+{
+    if (!has_numpy()) GTEST_SKIP() << "python3-numpy is not installed";
+    std::vector<double> values = waves(1200000); /* 10 MB: more than a frame of most */
+    for (const char *ending : { ".z", ".gz", ".bz2", ".xz", ".lzma" })
+        ASSERT_EQ(dump(values, std::string("a.npy") + ending, nullptr, 1), PARLOOM_OK) << error.message;
+    EXPECT_EQ(run_python(folder, std::string(PYTHON_WAVES) + R"(
+import gzip, bz2, lzma, zlib
+def check(file):
+    assert np.array_equal(np.load(file), waves)
+check(gzip.open('a.npy.gz'))
+check(bz2.open('a.npy.bz2'))
+check(lzma.open('a.npy.xz'))
+check(lzma.open('a.npy.lzma'))
+check(io.BytesIO(zlib.decompress(open('a.npy.z', 'rb').read())))
+)"),
+              "");
+}
+
+TEST_F(Codec, IsReadByPythonsPackages)
+{
+    if (std::system("/usr/bin/python3 -c 'import numpy, blosc, lz4.frame, zstandard' 2>/dev/null") != 0)
+        GTEST_SKIP() << "python3-blosc, python3-lz4 or python3-zstandard is not installed";
+    std::vector<double> values = waves(1200000);
+    for (const char *codec : { "lz4", "zstd", "blosc", "blosc-zstd" })
+        ASSERT_EQ(dump(values, codec, codec), PARLOOM_OK) << error.message;
+    EXPECT_EQ(run_python(folder, std::string(PYTHON_WAVES) + R"(
+import blosc, lz4.frame, zstandard, struct
+def check(file):
+    assert np.array_equal(np.load(file), waves)
+check(lz4.frame.open('lz4'))
+with open('zstd', 'rb') as f:
+    check(io.BytesIO(zstandard.ZstdDecompressor().stream_reader(f, read_across_frames=True).read()))
+for name in ('blosc', 'blosc-zstd'):
+    packed = open(name, 'rb').read()
+    whole, at = b'', 0
+    while at < len(packed):
+        nbytes = struct.unpack_from('<I', packed, at + 12)[0]
+        whole += blosc.decompress(packed[at:at + nbytes])
+        at += nbytes
+    check(io.BytesIO(whole))
+)"),
+              "");
+}
+
+TEST_F(Codec, ReadsWhatPythonWrote)
+{
+    if (!has_numpy()) GTEST_SKIP() << "python3-numpy is not installed";
+    ASSERT_EQ(run_python(folder, std::string(PYTHON_WAVES) + R"(
+import gzip, bz2, lzma, zlib
+file = io.BytesIO()
+waves = waves[:50000]
+np.save(file, waves)
+data = file.getvalue()
+def save(name, packed):
+    open(name, 'wb').write(packed)
+save('zlib', zlib.compress(data))
+save('gzip', gzip.compress(data))
+save('bz2', bz2.compress(data))
+save('xz', lzma.compress(data))
+save('lzma', lzma.compress(data, format=lzma.FORMAT_ALONE))
+save('members', gzip.compress(data[:1000]) + gzip.compress(data[1000:]))
+try:
+    import blosc, lz4.frame, zstandard
+    save('lz4', lz4.frame.compress(data))
+    save('zstd', zstandard.ZstdCompressor().compress(data))
+    save('blosc', blosc.compress(data, typesize=8, cname='zstd'))
+except ImportError:
+    pass
+np.save('swapped.npy', waves.astype('>f8'))
+save('swapped', gzip.compress(open('swapped.npy', 'rb').read()))
+)"),
+              "");
+    std::vector<double> values = waves(50000);
+    for (const char *name : { "zlib", "gzip", "bz2", "xz", "lzma", "members", "lz4", "zstd", "blosc", "swapped" }) {
+        if (!std::filesystem::exists(path(name))) continue;
+        Loaded loaded(path(name));
+        EXPECT_TRUE(loaded.equals(values)) << name << " " << loaded.error.message;
+    }
+}
+
+/* ------------------------------------------------------------------------ mapping */
+
+TEST_F(Codec, IsReadIntoMemoryWithOneWarningWhereAModeIsGiven)
+{
+    std::vector<double> values = waves(100);
+    ASSERT_EQ(dump(values, "a.gz", nullptr), PARLOOM_OK);
+    announce("compressed");
+    Loaded loaded(path("a.gz"), PARLOOM_MMAP_R);
+    EXPECT_TRUE(loaded.equals(values));
+    EXPECT_TRUE(parloom_array_is_writable(&loaded.array));
+    EXPECT_EQ(warnings().size(), 1u);
+}
