@@ -12,9 +12,10 @@ static bool recognise(void *state, const void *bytes, size_t nbytes)
 {
     const char *head = bytes;
     (void)state;
-    return nbytes >= 10 && memcmp(head, "BZh", 3) == 0 && head[3] >= '1' && head[3] <= '9' &&
-           (memcmp(head + 4, "\x31\x41\x59\x26\x53\x59", 6) == 0 ||
-            memcmp(head + 4, "\x17\x72\x45\x38\x50\x90", 6) == 0);
+    if (nbytes < 4 || memcmp(head, "BZh", 3) != 0 || head[3] < '1' || head[3] > '9') return false;
+    size_t block = nbytes - 4 < 6 ? nbytes - 4 : 6; /* a block begins, or the end of what has none */
+    return memcmp(head + 4, "\x31\x41\x59\x26\x53\x59", block) == 0 ||
+           memcmp(head + 4, "\x17\x72\x45\x38\x50\x90", block) == 0;
 }
 
 #ifdef PARLOOM_HAVE_BZ2

@@ -18,14 +18,14 @@ static bool recognise_zlib(void *state, const void *bytes, size_t nbytes)
 {
     const unsigned char *head = bytes;
     (void)state;
-    return nbytes >= 6 && head[0] == 0x78 && (head[0] * 256 + head[1]) % 31 == 0 && (head[1] & 0x20) == 0;
+    return nbytes >= 2 && head[0] == 0x78 && (head[0] * 256 + head[1]) % 31 == 0 && (head[1] & 0x20) == 0;
 }
 
 static bool recognise_gzip(void *state, const void *bytes, size_t nbytes)
 {
     const unsigned char *head = bytes;
     (void)state;
-    return nbytes >= 10 && head[0] == 0x1f && head[1] == 0x8b && head[2] == 8;
+    return nbytes >= 2 && head[0] == 0x1f && head[1] == 0x8b && (nbytes == 2 || head[2] == 8);
 }
 
 #ifdef PARLOOM_HAVE_ZLIB

@@ -85,8 +85,7 @@ static parloom_status feed(const struct loom_pack *pack, void *stream, parloom_c
         step->out = out;
         step->out_nbytes = OUT_NBYTES;
         parloom_status status = loom_codec_step(pack->codec, stream, step, error);
-        if (status == PARLOOM_OK && !step->is_done && step->is_last && step->in_nbytes == in_nbytes &&
-            step->out_nbytes == OUT_NBYTES)
+        if (status == PARLOOM_OK && !step->is_done && step->in_nbytes == in_nbytes && step->out_nbytes == OUT_NBYTES)
             status = loom_status_fail(error, PARLOOM_ERR_INTERNAL, 0, "the codec %s does not end", pack->codec->name);
         if (status == PARLOOM_OK) status = loom_pack_write(pack, out, OUT_NBYTES - step->out_nbytes, error);
         if (status != PARLOOM_OK) return status;

@@ -57,7 +57,9 @@ static parloom_status feed(const struct loom_codec *codec, void *stream, parloom
         status = loom_codec_step(codec, stream, step, &slot->error);
         if (status != PARLOOM_OK) return status;
         size_t used = slot->room - step->out_nbytes;
-        if (used == slot->used && step->in_nbytes == before && !step->is_done && step->is_last)
+        bool is_stuck = used == slot->used && step->in_nbytes == before && !step->is_done;
+        if (is_stuck && step->out_nbytes < HEADROOM && make_room(slot) == PARLOOM_OK) continue;
+        if (is_stuck)
             return loom_status_fail(&slot->error, PARLOOM_ERR_INTERNAL, 0, "the codec %s does not end", codec->name);
         slot->used = used;
     } while (!step->is_done && (step->in_nbytes > 0 || step->is_last));
