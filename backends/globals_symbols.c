@@ -35,6 +35,8 @@ static const struct {
     { "binding.c", "once" },
     { "binding.c", "process" },
     { "blas.c", "list" },
+    { "cache_registry.c", "first" },
+    { "cache_registry.c", "lock" },
     { "channel.c", "book" },
     { "custom_handle.c", "closed" },
     { "codec_blosc.c", "blosc" },

@@ -49,6 +49,8 @@
 
 #include <parloom/array.h>
 #include <parloom/backend.h>
+#include <parloom/cache.h>
+#include <parloom/cache_store.h>
 #include <parloom/code.h>
 #include <parloom/codec.h>
 #include <parloom/future.h>

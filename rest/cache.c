@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* cache.c - caches are opened, closed and cleared; what they say (see cache.h). */
+#include "rest/cache.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/status.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { LINE_BYTES = 1200 };
+
+/* -------------------------------------------------------------------------- said */
+
+void loom_cache_warn_once(parloom_cache *cache, enum loom_cache_warning what, const char *line)
+{
+    pthread_mutex_lock(&cache->lock);
+    bool is_first = (cache->warned & (unsigned)what) == 0;
+    cache->warned |= (unsigned)what;
+    pthread_mutex_unlock(&cache->lock);
+    loom_log(is_first ? LOOM_LOG_WARNING : LOOM_LOG_INFO, "%s", line);
+}
+
+void loom_cache_say(const parloom_cached *function, int level, const char *format, ...)
+{
+    char line[LINE_BYTES];
+    if (function->verbose < level) return;
+    int length = snprintf(line, sizeof line, "cache: ");
+    va_list list;
+    va_start(list, format);
+    vsnprintf(line + length, sizeof line - (size_t)length, format, list);
+    va_end(list);
+    loom_log_line(LOOM_LOG_INFO, line);
+}
+
+/* -------------------------------------------------------------------------- open */
+
+static parloom_status check_options(const parloom_cache_options *options, parloom_error *error)
+{
+    const char *wrong = NULL;
+    if (options->mmap_mode < PARLOOM_MMAP_UNSET || options->mmap_mode > PARLOOM_MMAP_C ||
+        options->mmap_mode == PARLOOM_MMAP_W)
+        wrong = "mmap_mode is not one of UNSET, R, RW and C";
+    else if (!(options->age_s >= 0))
+        wrong = "age_s is negative";
+    else if (options->verbose < 0)
+        wrong = "verbose is negative";
+    if (wrong == NULL) return PARLOOM_OK;
+    return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "options of the cache: %s", wrong);
+}
+
+static parloom_status take_options(const parloom_cache_options *given, parloom_cache_options *taken,
+                                   parloom_error *error)
+{
+    memset(taken, 0, sizeof *taken);
+    if (given == NULL || given->struct_size == 0) return PARLOOM_OK;
+    if (given->struct_size != sizeof *taken)
+        return loom_status_fail(error, PARLOOM_ERR_INVALID, 0,
+                                "options of a cache have struct_size %zu, this library's is %zu", given->struct_size,
+                                sizeof *taken);
+    *taken = *given;
+    return check_options(taken, error);
+}
+
+/* A working directory that changes does not take the cache along. Names with "scheme://" are those of other stores. */
+static char *make_absolute(const char *location)
+{
+    if (location[0] == '/' || strstr(location, "://") != NULL) return loom_memory_text(location);
+    char *folder = getcwd(NULL, 0);
+    if (folder == NULL) return NULL;
+    size_t room = strlen(folder) + strlen(location) + 2;
+    char *path = loom_memory_zeroed(room, 1);
+    if (path != NULL) snprintf(path, room, "%s/%s", folder, location);
+    free(folder);
+    return path;
+}
+
+static parloom_status copy_texts(parloom_cache *cache, const char *location, parloom_error *error)
+{
+    cache->options.codec = cache->codec = loom_memory_text(cache->options.codec);
+    cache->options.store = cache->store_name = loom_memory_text(cache->options.store);
+    if (location == NULL) return PARLOOM_OK;
+    if (location[0] == '\0')
+        return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "the location of the cache is empty: NULL is none");
+    errno = ENOMEM;
+    cache->location = make_absolute(location);
+    if (cache->location != NULL) return PARLOOM_OK;
+    int failed = errno;
+    return loom_status_fail(error, loom_status_of_errno(failed), failed, "could not say where %.400s is: %m", location);
+}
+
+static parloom_status open_store(parloom_cache *cache, parloom_error *error)
+{
+    void *state = NULL;
+    const char *name = cache->options.store;
+    parloom_error own;
+    parloom_status status = loom_cache_store_acquire(name, &cache->ops, &state, &cache->registered, error);
+    if (status != PARLOOM_OK || cache->location == NULL) return status;
+    bool is_local = cache->registered == NULL;
+    if (is_local && strstr(cache->location, "://") != NULL)
+        loom_log(LOOM_LOG_WARNING,
+                 "the location of a cache, %.400s, looks like no folder, and the store is \"local\": a folder of that "
+                 "name will be made",
+                 cache->location);
+    status = cache->ops.open(state, cache->location, &cache->store, error != NULL ? error : &own);
+    if (status == PARLOOM_OK && is_local && cache->options.is_durable) loom_cache_local_set_durable(cache->store);
+    return status;
+}
+
+parloom_status parloom_cache_open(parloom_cache **cache_out, const char *location, const parloom_cache_options *options,
+                                  parloom_error *error)
+{
+    parloom_cache_options taken;
+    if (cache_out == NULL) return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "no place for the cache given");
+    parloom_status status = take_options(options, &taken, error);
+    if (status != PARLOOM_OK) return status;
+    parloom_cache *cache = loom_memory_zeroed(1, sizeof *cache);
+    if (cache == NULL) return loom_status_fail(error, PARLOOM_ERR_MEMORY, 0, "memory is short for a cache");
+    cache->options = taken;
+    pthread_mutex_init(&cache->lock, NULL);
+    status = copy_texts(cache, location, error);
+    if (status == PARLOOM_OK) status = open_store(cache, error);
+    if (status != PARLOOM_OK) {
+        parloom_cache_close(cache);
+        return status;
+    }
+    if (taken.codec != NULL && taken.mmap_mode != PARLOOM_MMAP_UNSET)
+        loom_log(LOOM_LOG_WARNING, "a cache is compressed and mapped: compressed results are read instead");
+    *cache_out = cache;
+    loom_status_clear(error);
+    return PARLOOM_OK;
+}
+
+void parloom_cache_close(parloom_cache *cache)
+{
+    if (cache == NULL) return;
+    if (cache->store != NULL) cache->ops.close(cache->store);
+    loom_cache_store_release(cache->registered);
+    pthread_mutex_destroy(&cache->lock);
+    free(cache->codec);
+    free(cache->store_name);
+    free(cache->location);
+    free(cache);
+}
+
+/* ------------------------------------------------------------------------- clear */
+
+static parloom_status remove_from(parloom_cache *cache, const char *item, parloom_error *error)
+{
+    parloom_error own;
+    parloom_status status = PARLOOM_OK;
+    if (cache->store != NULL) status = cache->ops.remove(cache->store, item, error != NULL ? error : &own);
+    if (status == PARLOOM_OK) loom_status_clear(error);
+    return status;
+}
+
+parloom_status parloom_cache_clear(parloom_cache *cache, parloom_error *error)
+{
+    if (cache == NULL) return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "no cache given");
+    pthread_mutex_lock(&cache->lock);
+    cache->warned = 0;
+    pthread_mutex_unlock(&cache->lock);
+    return remove_from(cache, "", error);
+}
+
+parloom_status parloom_cache_forget(parloom_cached *function, parloom_error *error)
+{
+    if (function == NULL) return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "no function given");
+    return remove_from(function->cache, function->folder, error);
+}

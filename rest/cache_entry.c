@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * cache_entry.c - one entry: a .npy file for each result, and metadata.json, which is written last (docs/cache.md).
+ *
+ * Believed  An entry is of this call if metadata.json begins with the bytes that this call would write, and if each
+ *           file holds an array as it was declared. Anything else is told, and computed again.
+ * Replaced  What is open stays of one piece; files may go while it is read. Then it is asked for again.
+ */
+#include "base/fault.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/status.h"
+#include "rest/cache.h"
+#include "rest/cache_text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { MOST_METADATA_BYTES = 1 << 20, PATH_BYTES = PARLOOM_CACHE_PATH_BYTES + 256, MOST_TRIES = 10 };
+
+static const char CREATED[] = "  \"created_s\": ";
+
+/* By their names people see what they are: what reads them looks at the content. */
+static const char *ending_of(const char *codec)
+{
+    static const struct {
+        const char *codec, *ending;
+    } KNOWN[] = { { "gzip", ".npy.gz" },   { "zlib", ".npy.z" },  { "bz2", ".npy.bz2" }, { "xz", ".npy.xz" },
+                  { "lzma", ".npy.lzma" }, { "lz4", ".npy.lz4" }, { "zstd", ".npy.zst" } };
+    if (codec == NULL) return ".npy";
+    for (size_t k = 0; k < sizeof KNOWN / sizeof KNOWN[0]; k++)
+        if (strcmp(codec, KNOWN[k].codec) == 0) return KNOWN[k].ending;
+    return ".npy.packed";
+}
+
+static void name_file(char path[PATH_BYTES], const parloom_cache_place *place, const char *name, const char *ending)
+{
+    snprintf(path, PATH_BYTES, "%s/%s%s", place->path, name, ending);
+}
+
+/* -------------------------------------------------------------------------- read */
+
+static parloom_status read_metadata(const parloom_cache_place *place, char **text_out, size_t *nbytes_out,
+                                    parloom_error *error)
+{
+    char path[PATH_BYTES];
+    struct stat about;
+    name_file(path, place, "metadata", ".json");
+    int fd = loom_file_move_up(open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    if (fd < 0) return loom_status_fail(error, loom_status_of_errno(errno), errno, "metadata.json: %m");
+    bool is_file = fstat(fd, &about) == 0 && S_ISREG(about.st_mode) && about.st_size < MOST_METADATA_BYTES;
+    size_t nbytes = is_file ? (size_t)about.st_size : 0;
+    char *text = is_file ? loom_memory_zeroed(nbytes + 1, 1) : NULL;
+    int failed = !is_file ? EINVAL : text == NULL ? ENOMEM : loom_file_read_all(fd, text, nbytes, 0);
+    close(fd);
+    if (failed == 0) {
+        *text_out = text;
+        *nbytes_out = nbytes;
+        return PARLOOM_OK;
+    }
+    free(text);
+    return loom_status_fail(error, failed == ENOMEM ? PARLOOM_ERR_MEMORY : PARLOOM_ERR_FORMAT, 0,
+                            "metadata.json cannot be read");
+}
+
+/* What stands behind the arguments: a line can only begin so where it is ours, since texts have no line ends. */
+static bool parse_rest(const char *text, size_t from, struct loom_cache_entry *entry)
+{
+    const char *line = strstr(text + from, CREATED);
+    char ending[sizeof entry->ending] = "";
+    int end = 0;
+    if (line == NULL || (line != text && line[-1] != '\n')) return false;
+    int count = sscanf(line, "  \"created_s\": %lf,\n  \"duration_s\": %lf,\n  \"ending\": \"%15[a-z0-9.]\"\n}\n%n",
+                       &entry->created_s, &entry->duration_s, ending, &end);
+    memcpy(entry->ending, ending, sizeof ending);
+    return count == 3 && end > 0 && line[end] == '\0';
+}
+
+static parloom_status check_metadata(const parloom_cached *function, const char *head, size_t head_nbytes,
+                                     struct loom_cache_entry *entry, parloom_error *error)
+{
+    char *text = NULL;
+    size_t nbytes = 0;
+    parloom_status status = read_metadata(&entry->place, &text, &nbytes, error);
+    if (status != PARLOOM_OK) return status;
+    if (nbytes < head_nbytes || memcmp(text, head, head_nbytes) != 0 || !parse_rest(text, head_nbytes, entry))
+        status = loom_status_fail(error, PARLOOM_ERR_FORMAT, 0, "metadata.json is not of this call of %s",
+                                  function->definition.name);
+    free(text);
+    return status;
+}
+
+parloom_status loom_cache_entry_open(const parloom_cached *function, const char *item, const char *head,
+                                     size_t head_nbytes, struct loom_cache_entry *entry_out, bool *is_there_out,
+                                     parloom_error *error)
+{
+    parloom_cache *cache = function->cache;
+    parloom_status status = PARLOOM_OK;
+    for (int k = 0; k < MOST_TRIES; k++) {
+        status = cache->ops.fetch(cache->store, item, &entry_out->place, is_there_out, error);
+        if (status != PARLOOM_OK || !*is_there_out) return status;
+        status = check_metadata(function, head, head_nbytes, entry_out, error);
+        if (status == PARLOOM_OK) return PARLOOM_OK;
+        cache->ops.release(cache->store, &entry_out->place);
+        if (error->sys_errno != ENOENT) break;
+    }
+    return status == PARLOOM_ERR_IO ? loom_status_fail(error, PARLOOM_ERR_FORMAT, 0, "it has no metadata.json")
+                                    : status;
+}
+
+void loom_cache_entry_close(const parloom_cached *function, struct loom_cache_entry *entry)
+{
+    function->cache->ops.release(function->cache->store, &entry->place);
+}
+
+static bool is_as_declared(const parloom_array *array, const parloom_cache_result *result)
+{
+    bool is_item = result->dtype != PARLOOM_ITEM || array->item_nbytes == result->item_nbytes;
+    if (array->dtype != result->dtype || !is_item) return false;
+    if (result->ndim == PARLOOM_CACHE_TOLD) return true;
+    return array->ndim == result->ndim &&
+           (result->ndim == 0 ||
+            memcmp(array->shape, result->shape, (size_t)result->ndim * sizeof array->shape[0]) == 0);
+}
+
+static parloom_status load_result(const parloom_cached *function, const struct loom_cache_entry *entry, size_t k,
+                                  parloom_array *array_out, parloom_error *error)
+{
+    const parloom_cache_result *result = &function->definition.results[k];
+    bool can_map = strcmp(entry->ending, ".npy") == 0;
+    char path[PATH_BYTES];
+    name_file(path, &entry->place, result->name, entry->ending);
+    parloom_mmap_mode mode = can_map ? function->mmap_mode : PARLOOM_MMAP_UNSET;
+    parloom_status status = parloom_array_load(array_out, path, mode, error);
+    if (status != PARLOOM_OK || is_as_declared(array_out, result)) return status;
+    parloom_array_release(array_out);
+    return loom_status_fail(error, PARLOOM_ERR_FORMAT, 0, "%s%s holds another kind of array than declared",
+                            result->name, entry->ending);
+}
+
+parloom_status loom_cache_entry_load(const parloom_cached *function, const struct loom_cache_entry *entry,
+                                     parloom_array *results_out, parloom_error *error)
+{
+    parloom_array results[PARLOOM_CACHE_MOST_RESULTS];
+    parloom_status status = PARLOOM_OK;
+    memset(results, 0, sizeof results);
+    for (size_t k = 0; k < function->definition.n_results && status == PARLOOM_OK; k++)
+        status = load_result(function, entry, k, &results[k], error);
+    if (status == PARLOOM_OK)
+        memcpy(results_out, results, function->definition.n_results * sizeof results[0]);
+    else
+        loom_cache_release_results(function, results);
+    return status;
+}
+
+parloom_status loom_cache_entry_get(const parloom_cached *function, const char *item, const char *head,
+                                    size_t head_nbytes, parloom_array *results_out, bool *is_there_out,
+                                    parloom_error *error)
+{
+    parloom_cache *cache = function->cache;
+    struct loom_cache_entry entry;
+    parloom_status status = PARLOOM_OK;
+    for (int k = 0; k < MOST_TRIES; k++) {
+        status = loom_cache_entry_open(function, item, head, head_nbytes, &entry, is_there_out, error);
+        if (status != PARLOOM_OK || !*is_there_out) return status;
+        status = loom_cache_entry_load(function, &entry, results_out, error);
+        if (status == PARLOOM_OK && cache->ops.touch != NULL) cache->ops.touch(cache->store, item, &entry.place);
+        loom_cache_entry_close(function, &entry);
+        if (status == PARLOOM_OK || error->sys_errno != ENOENT) return status;
+    }
+    return status;
+}
+
+/* ------------------------------------------------------------------------- write */
+
+static parloom_status write_metadata(const struct loom_cache_call *call, const parloom_cache_place *place,
+                                     double duration_s, parloom_error *error)
+{
+    struct loom_cache_text text = { NULL, 0, 0, false };
+    struct timespec now;
+    char path[PATH_BYTES];
+    name_file(path, place, "metadata", ".json");
+    clock_gettime(CLOCK_REALTIME, &now);
+    loom_cache_text_append(&text, call->head, call->head_nbytes);
+    loom_cache_text_add(&text, "%s%lld.%06ld,\n  \"duration_s\": %.9f,\n  \"ending\": \"%s\"\n}\n", CREATED,
+                        (long long)now.tv_sec, now.tv_nsec / 1000, duration_s,
+                        ending_of(call->function->cache->options.codec));
+    int fd = loom_fault_hit(LOOM_FAULT_OPEN)
+                 ? -1
+                 : loom_file_move_up(open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666));
+    int failed = fd < 0 ? errno : text.is_short ? ENOMEM : loom_file_write_all(fd, text.bytes, text.length, 0);
+    if (fd >= 0) close(fd);
+    free(text.bytes);
+    if (failed == 0) return PARLOOM_OK;
+    return loom_status_fail(error, loom_status_of_errno(failed), failed, "could not write %.400s: %m", path);
+}
+
+static parloom_status fill(const struct loom_cache_call *call, const parloom_cache_place *place,
+                           const parloom_array *results, double duration_s, parloom_error *error)
+{
+    const parloom_cached *function = call->function;
+    const parloom_cache_options *options = &function->cache->options;
+    parloom_status status = PARLOOM_OK;
+    for (size_t k = 0; k < function->definition.n_results && status == PARLOOM_OK; k++) {
+        char path[PATH_BYTES];
+        name_file(path, place, function->definition.results[k].name, ending_of(options->codec));
+        status = parloom_array_dump(&results[k], path, options->codec, options->level, error);
+    }
+    return status == PARLOOM_OK ? write_metadata(call, place, duration_s, error) : status;
+}
+
+parloom_status loom_cache_entry_write(const struct loom_cache_call *call, const parloom_array *results,
+                                      double duration_s, parloom_error *error)
+{
+    parloom_cache *cache = call->function->cache;
+    parloom_cache_place place;
+    parloom_status status = cache->ops.begin(cache->store, call->item, &place, error);
+    if (status != PARLOOM_OK) return status;
+    parloom_error ignored;
+    status = fill(call, &place, results, duration_s, error);
+    parloom_status ended =
+        cache->ops.end(cache->store, call->item, &place, status == PARLOOM_OK, status == PARLOOM_OK ? error : &ignored);
+    return status == PARLOOM_OK ? ended : status;
+}
