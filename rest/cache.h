@@ -127,6 +127,7 @@ parloom_status loom_cache_entry_get(const parloom_cached *function, const char *
 struct loom_cache_outcome {
     bool is_forced; /* the body is to run */
     bool is_lazy;   /* being kept is enough: results are given only where they are not */
+    bool is_told;   /* that the entry is damaged: once for a call */
     bool has_results;
     bool is_kept;
     parloom_array results[PARLOOM_CACHE_MOST_RESULTS];

@@ -63,8 +63,10 @@ static void warn_unread(const struct loom_cache_call *call, const parloom_error 
     loom_cache_warn_once(call->function->cache, LOOM_CACHE_NOT_READ, line);
 }
 
-static void tell(const struct loom_cache_call *call, const parloom_error *error)
+static void tell(const struct loom_cache_call *call, struct loom_cache_outcome *outcome, const parloom_error *error)
 {
+    if (outcome->is_told) return;
+    outcome->is_told = true;
     bool is_damage = error->status == PARLOOM_ERR_FORMAT || error->status == PARLOOM_ERR_IO ||
                      error->status == PARLOOM_ERR_UNSUPPORTED;
     if (is_damage)
@@ -95,7 +97,7 @@ static bool load(const struct loom_cache_call *call, struct loom_cache_outcome *
     parloom_status status = loom_cache_entry_get(call->function, call->item, call->head, call->head_nbytes,
                                                  outcome->results, &is_there, &error);
     outcome->has_results = status == PARLOOM_OK && is_there;
-    if (status != PARLOOM_OK) tell(call, &error);
+    if (status != PARLOOM_OK) tell(call, outcome, &error);
     return outcome->has_results;
 }
 
@@ -109,7 +111,7 @@ static bool look(const struct loom_cache_call *call, struct loom_cache_outcome *
     loom_cache_say(function, 20, "querying %s in %s", call->item, function->cache->location);
     parloom_status status =
         loom_cache_entry_open(function, call->item, call->head, call->head_nbytes, &entry, &is_there, &error);
-    if (status != PARLOOM_OK) tell(call, &error);
+    if (status != PARLOOM_OK) tell(call, outcome, &error);
     if (status != PARLOOM_OK || !is_there) return false;
     bool is_wanted = is_valid(call, &entry, &outcome->info);
     loom_cache_entry_close(function, &entry);

@@ -138,6 +138,8 @@ static parloom_status load_result(const parloom_cached *function, const struct l
     name_file(path, &entry->place, result->name, entry->ending);
     parloom_mmap_mode mode = can_map ? function->mmap_mode : PARLOOM_MMAP_UNSET;
     parloom_status status = parloom_array_load(array_out, path, mode, error);
+    if (status == PARLOOM_ERR_INVALID) error->status = PARLOOM_ERR_FORMAT; /* no regular file */
+    if (status == PARLOOM_ERR_INVALID) return PARLOOM_ERR_FORMAT;
     if (status != PARLOOM_OK || is_as_declared(array_out, result)) return status;
     parloom_array_release(array_out);
     return loom_status_fail(error, PARLOOM_ERR_FORMAT, 0, "%s%s holds another kind of array than declared",
