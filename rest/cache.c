@@ -142,6 +142,11 @@ void parloom_cache_close(parloom_cache *cache)
     if (cache->store != NULL) cache->ops.close(cache->store);
     loom_cache_store_release(cache->registered);
     pthread_mutex_destroy(&cache->lock);
+    for (struct loom_cache_name *name = cache->names; name != NULL;) {
+        struct loom_cache_name *next = name->next;
+        free(name);
+        name = next;
+    }
     free(cache->codec);
     free(cache->store_name);
     free(cache->location);

@@ -47,8 +47,16 @@ struct parloom_cache {
     struct loom_cache_store *registered; /* NULL: the local one */
     pthread_mutex_t lock;                /* of what follows */
     unsigned warned;                     /* enum loom_cache_warning */
+    struct loom_cache_name *names;       /* of functions that were bound */
     size_t stored_count;                 /* since limits were last looked at */
     uint64_t stored_nbytes;
+};
+
+/* A name, and the code that had it first. */
+struct loom_cache_name {
+    struct loom_cache_name *next;
+    char folder[LOOM_CACHE_FOLDER_BYTES];
+    char identity[LOOM_CACHE_IDENTITY_BYTES];
 };
 
 struct parloom_cached {

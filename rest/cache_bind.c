@@ -7,6 +7,7 @@
  *           body calls are not part of it.
  */
 #include "backends/tasks.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/status.h"
 #include "rest/cache.h"
@@ -245,6 +246,35 @@ static parloom_status identify(parloom_cached *function, parloom_error *error)
     return PARLOOM_OK;
 }
 
+/* The name as it was bound first, or as it is now. NULL: memory is short, and nothing is compared. */
+static const struct loom_cache_name *find_name(parloom_cache *cache, const parloom_cached *function)
+{
+    struct loom_cache_name *name = cache->names;
+    while (name != NULL && strcmp(name->folder, function->folder) != 0) name = name->next;
+    if (name != NULL) return name;
+    name = loom_memory_zeroed(1, sizeof *name);
+    if (name == NULL) return NULL;
+    memcpy(name->folder, function->folder, sizeof name->folder);
+    memcpy(name->identity, function->identity, sizeof name->identity);
+    name->next = cache->names;
+    cache->names = name;
+    return name;
+}
+
+/* In one program a name should mean one function: results are told apart, but who clears one clears the other. */
+static void compare_name(parloom_cache *cache, const parloom_cached *function)
+{
+    pthread_mutex_lock(&cache->lock);
+    const struct loom_cache_name *name = find_name(cache, function);
+    bool is_other = name != NULL && strcmp(name->identity, function->identity) != 0;
+    pthread_mutex_unlock(&cache->lock);
+    if (is_other)
+        loom_log(LOOM_LOG_WARNING,
+                 "two functions have the name \"%s\" in a cache, of %s and of %s: their results are kept apart, and "
+                 "are cleared together",
+                 function->definition.name, name->identity, function->identity);
+}
+
 static parloom_status check_given(const void *out, const parloom_cache *cache, const parloom_cache_function *definition,
                                   parloom_error *error)
 {
@@ -278,6 +308,7 @@ parloom_status parloom_cache_bind(parloom_cached **function_out, parloom_cache *
         parloom_cache_unbind(function);
         return status;
     }
+    compare_name(cache, function);
     *function_out = function;
     loom_status_clear(error);
     return PARLOOM_OK;

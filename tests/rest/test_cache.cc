@@ -90,6 +90,7 @@ TEST_F(Cache, TakesVersionOrCodeAsTheFunctionsIdentity)
     parloom_cache *cache = kit.open();
     parloom_cache_function definition = define_ramp();
     kit.call(kit.bind(cache, definition), 3, 1);
+    announce("two functions have the name \"ramp\"");
     definition.body = other_ramp;
     kit.call(kit.bind(cache, definition), 3, 1);
     EXPECT_EQ(kit.runs(), 2u) << "another function of the same name";
