@@ -14,7 +14,7 @@ export BENCHMARKS_COMMIT
 
 mkdir -p "$results"
 rm -f "$table"
-for question in dispatch stream table start spill results progress cancel rest hash compress; do
+for question in dispatch stream table start spill results progress cancel rest hash compress cache; do
     case $question in
     spill | rest) fewer="--rounds 5" ;; # the dearest, and the steadiest
     *) fewer= ;;

@@ -101,6 +101,22 @@ def hash(nbytes):
     return [time.monotonic_ns() - start]
 
 
+def hit(nbytes, mapped, times):
+    """Hits of Memory: an integer as argument, or so many bytes of array; ns for one."""
+    if "memory" not in arrays:
+        arrays.clear()
+        os.makedirs(os.path.join(folder, "memory"), exist_ok=True)
+        arrays["memory"] = numpy.ones(int(nbytes) // 8)
+    memory = joblib.Memory(os.path.join(folder, "memory"), mmap_mode="r" if mapped == "1" else None, verbose=0)
+    cached = memory.cache(joblib_tasks.own_result)
+    argument = arrays["memory"] if mapped == "1" else 7
+    cached(argument)
+    start = time.monotonic_ns()
+    for _ in range(int(times)):
+        cached(argument)
+    return [(time.monotonic_ns() - start) / int(times)]
+
+
 def returned(rows, count, jobs):
     start = time.monotonic_ns()
     Parallel(n_jobs=int(jobs))(delayed(joblib_tasks.row)(int(count), float(i)) for i in range(int(rows)))
@@ -166,7 +182,7 @@ def table_joblib(entries, tasks, steps, jobs):
 jobs = {
     f.__name__: f
     for f in (
-        first, warm, loop, input, dump, hash, returned, filled, calls, table_serial, table_pool, table_joblib
+        first, warm, loop, input, dump, hash, hit, returned, filled, calls, table_serial, table_pool, table_joblib
     )  # fmt: skip
 }
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # else the folder would outlive a run that is stopped

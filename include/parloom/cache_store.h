@@ -224,7 +224,7 @@ parloom_status parloom_cache_unpack(parloom_cached **function_out, const void *b
 
 #define PARLOOM_CACHE_STORE_ABI 1u /* grows when what is here changes its meaning; fields are only ever appended */
 
-enum { PARLOOM_CACHE_PATH_BYTES = 4096 };
+enum { PARLOOM_CACHE_PATH_BYTES = 2048 };
 
 /* An item as a local folder, for as long as a store says. */
 typedef struct parloom_cache_place {

@@ -344,6 +344,8 @@ TEST_F(Cache, RefusesWhatMakesNoSense)
     options.age_s = -1;
     EXPECT_EQ(parloom_cache_open(&none, "x", &options, &kit.error), PARLOOM_ERR_INVALID);
     EXPECT_EQ(parloom_cache_open(&none, "", nullptr, &kit.error), PARLOOM_ERR_INVALID);
+    std::string deepest = "/" + std::string(PARLOOM_CACHE_PATH_BYTES, 'a');
+    EXPECT_EQ(parloom_cache_open(&none, deepest.c_str(), nullptr, &kit.error), PARLOOM_ERR_INVALID);
     EXPECT_EQ(none, nullptr);
 }
 
