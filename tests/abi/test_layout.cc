@@ -222,3 +222,100 @@ TEST(Layout, KeepsTheValuesOfChoices)
     EXPECT_EQ(int{ PARLOOM_F64 }, 11);
     EXPECT_EQ(int{ PARLOOM_ITEM }, 14);
 }
+
+TEST(Layout, OfCachesIsWhatOtherLanguagesMirror)
+{
+    EXPECT_EQ(sizeof(parloom_cache_options), 96u);
+    EXPECT_EQ(offsetof(parloom_cache_options, struct_size), 0u);
+    EXPECT_EQ(offsetof(parloom_cache_options, store), 8u);
+    EXPECT_EQ(offsetof(parloom_cache_options, codec), 16u);
+    EXPECT_EQ(offsetof(parloom_cache_options, level), 24u);
+    EXPECT_EQ(offsetof(parloom_cache_options, mmap_mode), 28u);
+    EXPECT_EQ(offsetof(parloom_cache_options, verbose), 32u);
+    EXPECT_EQ(offsetof(parloom_cache_options, is_durable), 36u);
+    EXPECT_EQ(offsetof(parloom_cache_options, nbytes), 40u);
+    EXPECT_EQ(offsetof(parloom_cache_options, n_items), 48u);
+    EXPECT_EQ(offsetof(parloom_cache_options, age_s), 56u);
+    EXPECT_EQ(offsetof(parloom_cache_options, reserved), 64u);
+    EXPECT_EQ(sizeof(parloom_cache_value), 48u);
+    EXPECT_EQ(offsetof(parloom_cache_value, name), 0u);
+    EXPECT_EQ(offsetof(parloom_cache_value, type), 8u);
+    EXPECT_EQ(offsetof(parloom_cache_value, reserved), 12u);
+    EXPECT_EQ(offsetof(parloom_cache_value, integer), 16u);
+    EXPECT_EQ(offsetof(parloom_cache_value, real), 24u);
+    EXPECT_EQ(offsetof(parloom_cache_value, data), 32u);
+    EXPECT_EQ(offsetof(parloom_cache_value, nbytes), 40u);
+    EXPECT_EQ(sizeof(parloom_cache_param), 24u);
+    EXPECT_EQ(offsetof(parloom_cache_param, name), 0u);
+    EXPECT_EQ(offsetof(parloom_cache_param, type), 8u);
+    EXPECT_EQ(offsetof(parloom_cache_param, reserved), 12u);
+    EXPECT_EQ(offsetof(parloom_cache_param, fallback), 16u);
+    EXPECT_EQ(sizeof(parloom_cache_result), 32u);
+    EXPECT_EQ(offsetof(parloom_cache_result, name), 0u);
+    EXPECT_EQ(offsetof(parloom_cache_result, dtype), 8u);
+    EXPECT_EQ(offsetof(parloom_cache_result, ndim), 12u);
+    EXPECT_EQ(offsetof(parloom_cache_result, shape), 16u);
+    EXPECT_EQ(offsetof(parloom_cache_result, item_nbytes), 24u);
+    EXPECT_EQ(sizeof(parloom_cache_info), 96u);
+    EXPECT_EQ(offsetof(parloom_cache_info, key), 0u);
+    EXPECT_EQ(offsetof(parloom_cache_info, is_hit), 33u);
+    EXPECT_EQ(offsetof(parloom_cache_info, duration_s), 40u);
+    EXPECT_EQ(offsetof(parloom_cache_info, created_s), 48u);
+    EXPECT_EQ(offsetof(parloom_cache_info, age_s), 56u);
+    EXPECT_EQ(offsetof(parloom_cache_info, arguments), 64u);
+    EXPECT_EQ(offsetof(parloom_cache_info, reserved), 72u);
+}
+
+TEST(Layout, OfCachedFunctionsAndStoresIsWhatOtherLanguagesMirror)
+{
+    EXPECT_EQ(sizeof(parloom_cache_function), 144u);
+    EXPECT_EQ(offsetof(parloom_cache_function, struct_size), 0u);
+    EXPECT_EQ(offsetof(parloom_cache_function, name), 8u);
+    EXPECT_EQ(offsetof(parloom_cache_function, body), 16u);
+    EXPECT_EQ(offsetof(parloom_cache_function, version), 24u);
+    EXPECT_EQ(offsetof(parloom_cache_function, params), 32u);
+    EXPECT_EQ(offsetof(parloom_cache_function, n_params), 40u);
+    EXPECT_EQ(offsetof(parloom_cache_function, results), 48u);
+    EXPECT_EQ(offsetof(parloom_cache_function, n_results), 56u);
+    EXPECT_EQ(offsetof(parloom_cache_function, ignore), 64u);
+    EXPECT_EQ(offsetof(parloom_cache_function, n_ignore), 72u);
+    EXPECT_EQ(offsetof(parloom_cache_function, is_valid), 80u);
+    EXPECT_EQ(offsetof(parloom_cache_function, is_valid_state), 88u);
+    EXPECT_EQ(offsetof(parloom_cache_function, expires_after_s), 96u);
+    EXPECT_EQ(offsetof(parloom_cache_function, mmap_mode), 104u);
+    EXPECT_EQ(offsetof(parloom_cache_function, verbose), 108u);
+    EXPECT_EQ(offsetof(parloom_cache_function, reserved), 112u);
+    EXPECT_EQ(sizeof(parloom_cache_item), 32u);
+    EXPECT_EQ(offsetof(parloom_cache_item, name), 0u);
+    EXPECT_EQ(offsetof(parloom_cache_item, path), 8u);
+    EXPECT_EQ(offsetof(parloom_cache_item, nbytes), 16u);
+    EXPECT_EQ(offsetof(parloom_cache_item, used_s), 24u);
+    EXPECT_EQ(sizeof(parloom_cache_place), 2064u);
+    EXPECT_EQ(offsetof(parloom_cache_place, path), 0u);
+    EXPECT_EQ(offsetof(parloom_cache_place, state), 2048u);
+    EXPECT_EQ(offsetof(parloom_cache_place, descriptor), 2056u);
+    EXPECT_EQ(offsetof(parloom_cache_place, reserved), 2060u);
+    EXPECT_EQ(sizeof(parloom_cache_store_ops), 104u);
+    EXPECT_EQ(offsetof(parloom_cache_store_ops, struct_size), 0u);
+    EXPECT_EQ(offsetof(parloom_cache_store_ops, abi), 8u);
+    EXPECT_EQ(offsetof(parloom_cache_store_ops, flags), 12u);
+    EXPECT_EQ(offsetof(parloom_cache_store_ops, open), 16u);
+    EXPECT_EQ(offsetof(parloom_cache_store_ops, close), 24u);
+    EXPECT_EQ(offsetof(parloom_cache_store_ops, fetch), 32u);
+    EXPECT_EQ(offsetof(parloom_cache_store_ops, release), 40u);
+    EXPECT_EQ(offsetof(parloom_cache_store_ops, begin), 48u);
+    EXPECT_EQ(offsetof(parloom_cache_store_ops, end), 56u);
+    EXPECT_EQ(offsetof(parloom_cache_store_ops, remove), 64u);
+    EXPECT_EQ(offsetof(parloom_cache_store_ops, list), 72u);
+    EXPECT_EQ(offsetof(parloom_cache_store_ops, touch), 80u);
+    EXPECT_EQ(offsetof(parloom_cache_store_ops, lock), 88u);
+    EXPECT_EQ(offsetof(parloom_cache_store_ops, unlock), 96u);
+}
+
+TEST(Layout, EnumeratorsOfCachesKeepTheirValues)
+{
+    EXPECT_EQ(int{ PARLOOM_CACHE_I64 }, 1);
+    EXPECT_EQ(int{ PARLOOM_CACHE_ARRAY }, 5);
+    EXPECT_EQ(int{ PARLOOM_CACHE_TOLD }, -1);
+    EXPECT_EQ(PARLOOM_CACHE_STORE_ABI, 1u);
+}
