@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
 # Asks all questions, one after the other, and prints one table of the ratios beside their goals.
-# Samples and the table stay in benchmarks/results/. Takes less than ten minutes on two quiet CPUs.
+# Samples and the table stay in benchmarks/results/. Takes about twenty minutes on two quiet CPUs.
 # Run: sh benchmarks/run.sh <build dir>/benchmarks [arguments for each, e.g. --rounds 15]
 set -eu
 
