@@ -50,7 +50,7 @@ lint:
 	@$(packages) build demo test lint
 	cmake --preset clang $(CONFIGURE_ARGS)
 	cmake --build --preset clang --parallel $(JOBS) --target parloom bad_symbols
-	run-clang-tidy-14 -quiet -p build/clang -j $(JOBS) '$(CURDIR)/(base|shm|backends|core)/'
+	run-clang-tidy-14 -quiet -p build/clang -j $(JOBS) '$(CURDIR)/(base|shm|backends|core|rest)/'
 	$(ctest) clang -L lint
 
 asan tsan clang:

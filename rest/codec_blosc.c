@@ -46,7 +46,7 @@ enum {
 
 #define BLOSC_CALLS(X) X(blosc_compress_ctx) X(blosc_decompress_ctx) X(blosc_cbuffer_validate)
 static struct {
-#define BLOSC_CALL(name) __typeof__(name) *name;
+#define BLOSC_CALL(name) __typeof__(name) *name; /* NOLINT(bugprone-macro-parentheses): a declaration */
     BLOSC_CALLS(BLOSC_CALL)
 } blosc;
 #define BLOSC_NAME(name) #name,

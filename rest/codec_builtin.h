@@ -18,7 +18,7 @@ extern const parloom_codec_ops loom_codec_zlib_ops, loom_codec_gzip_ops, loom_co
 
 /* isa-l's way to the two forms of zlib, for compressing fast. UNSUPPORTED where it is not there. */
 parloom_status loom_codec_isal_open(enum loom_codec_zlib_form form, void **stream_out, parloom_error *error);
-parloom_status loom_codec_isal_step(void *stream, parloom_codec_step *step, parloom_error *error);
+parloom_status loom_codec_isal_step(void *opaque, parloom_codec_step *step, parloom_error *error);
 void loom_codec_isal_close(void *stream);
 
 #endif

@@ -29,7 +29,7 @@ enum { DEFAULT_LEVEL = 9, STEP_MAX = 1 << 30 };
     X(BZ2_bzCompressInit) \
     X(BZ2_bzCompress) X(BZ2_bzCompressEnd) X(BZ2_bzDecompressInit) X(BZ2_bzDecompress) X(BZ2_bzDecompressEnd)
 static struct {
-#define BZ2_CALL(name) __typeof__(name) *name;
+#define BZ2_CALL(name) __typeof__(name) *name; /* NOLINT(bugprone-macro-parentheses): a declaration */
     BZ2_CALLS(BZ2_CALL)
 } bz2;
 #define BZ2_NAME(name) #name,

@@ -74,9 +74,9 @@ parloom_status loom_codec_isal_open(enum loom_codec_zlib_form form, void **strea
     return loom_status_fail(error, PARLOOM_ERR_UNSUPPORTED, 0, "this build of parloom is without isa-l");
 }
 
-parloom_status loom_codec_isal_step(void *stream, parloom_codec_step *step, parloom_error *error)
+parloom_status loom_codec_isal_step(void *opaque, parloom_codec_step *step, parloom_error *error)
 {
-    (void)stream;
+    (void)opaque;
     (void)step;
     return loom_status_fail(error, PARLOOM_ERR_INTERNAL, 0, "this build of parloom is without isa-l");
 }

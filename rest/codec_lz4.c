@@ -32,7 +32,7 @@ enum { DEFAULT_LEVEL = 1, PIECE_NBYTES = 1 << 20 };
     X(LZ4F_freeDecompressionContext)   \
     X(LZ4F_decompress) X(LZ4F_isError) X(LZ4F_getErrorName)
 static struct {
-#define LZ4_CALL(name) __typeof__(name) *name;
+#define LZ4_CALL(name) __typeof__(name) *name; /* NOLINT(bugprone-macro-parentheses): a declaration */
     LZ4_CALLS(LZ4_CALL)
 } lz4;
 #define LZ4_NAME(name) #name,

@@ -41,7 +41,7 @@ enum { DEFAULT_LEVEL = 6 };
     X(lzma_code)           \
     X(lzma_end)
 static struct {
-#define LZMA_CALL(name) __typeof__(name) *name;
+#define LZMA_CALL(name) __typeof__(name) *name; /* NOLINT(bugprone-macro-parentheses): a declaration */
     LZMA_CALLS(LZMA_CALL)
 } lzma;
 #define LZMA_NAME(name) #name,

@@ -37,7 +37,7 @@ enum { DEFAULT_LEVEL = 3, FAST_LEVEL_MAX = 3, STEP_MAX = 1 << 30 };
 
 #define ZLIB_CALLS(X) X(deflateInit2_) X(deflate) X(deflateEnd) X(inflateInit2_) X(inflate) X(inflateEnd)
 static struct {
-#define ZLIB_CALL(name) __typeof__(name) *name;
+#define ZLIB_CALL(name) __typeof__(name) *name; /* NOLINT(bugprone-macro-parentheses): a declaration */
     ZLIB_CALLS(ZLIB_CALL)
 } zlib;
 #define ZLIB_NAME(name) #name,

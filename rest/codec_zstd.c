@@ -29,7 +29,7 @@ enum { DEFAULT_LEVEL = 3 };
     X(ZSTD_createDCtx)        \
     X(ZSTD_freeDCtx) X(ZSTD_decompressStream) X(ZSTD_isError) X(ZSTD_getErrorName)
 static struct {
-#define ZSTD_CALL(name) __typeof__(name) *name;
+#define ZSTD_CALL(name) __typeof__(name) *name; /* NOLINT(bugprone-macro-parentheses): a declaration */
     ZSTD_CALLS(ZSTD_CALL)
 } zstd;
 #define ZSTD_NAME(name) #name,

@@ -58,8 +58,7 @@ parloom_status parloom_hash_array(const parloom_array *array, const parloom_hash
     if (options != NULL && options->n_ignored > 0)
         return refuse("an array", "ignored is for lists of arguments", error);
     parloom_status status = begin(&hash, "array", "an array", options, error);
-    if (status == PARLOOM_OK && (status = loom_hash_array(&hash, array, &why)) != PARLOOM_OK)
-        (void)tell(&why, "an array", error);
+    if (status == PARLOOM_OK && loom_hash_array(&hash, array, &why) != PARLOOM_OK) (void)tell(&why, "an array", error);
     return end(&hash, "an array", digest_out, error);
 }
 

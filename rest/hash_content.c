@@ -62,6 +62,7 @@ static int copy_block(void *block, const char *bytes, size_t nbytes)
 static int add_file(struct loom_hash_state *state, const char *bytes, size_t nbytes, void *block)
 {
     int failed = 0;
+    if (block == NULL) return 0; /* of an array without items */
     for (size_t done = 0; done < nbytes && failed == 0; done += BLOCK_NBYTES) {
         size_t part = nbytes - done < BLOCK_NBYTES ? nbytes - done : BLOCK_NBYTES;
         failed = copy_block(block, bytes + done, part);
