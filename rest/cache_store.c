@@ -25,6 +25,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { MOST_TRIES = 100 };
@@ -105,7 +106,11 @@ static void touch(void *store, const char *item, parloom_cache_place *place)
 {
     (void)store;
     (void)item;
-    (void)futimens(place->descriptor, NULL); /* a cache of others, or on a read-only disk: then it is not noted */
+    struct timespec times[2];
+    clock_gettime(CLOCK_REALTIME, &times[0]); /* the kernel's own stamps are of the last tick: several uses share one */
+    times[1] = times[0];
+    if (futimens(place->descriptor, times) == 0) return;
+    (void)futimens(place->descriptor, NULL); /* of another user; on a read-only disk it is not noted at all */
 }
 
 /* ------------------------------------------------------------------------- write */
