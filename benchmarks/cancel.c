@@ -147,7 +147,10 @@ int main(int argc, char **argv)
     ledger_open("cancel", "how long until tasks that run have seen that they are cancelled?", &flags);
     now.jobs = flags.jobs;
     now.scene = parloom_alloc(sizeof *now.scene, &error);
-    if (now.scene == NULL) return fprintf(stderr, "%s\n", error.message), 1;
+    if (now.scene == NULL) {
+        fprintf(stderr, "%s\n", error.message);
+        return 1;
+    }
     now.arg = parloom_inout(now.scene, sizeof *now.scene);
     for (size_t i = 0; i < sizeof hows / sizeof hows[0]; i++)
         if (flags_want(&flags, hows[i].backend)) measure(&hows[i]);
