@@ -196,16 +196,11 @@ static parloom_status load_mapped(parloom_array *array, const struct source *sou
                                   parloom_error *error)
 {
     const struct loom_npy_header *header = &source->header;
-    struct loom_mapping mapping;
     parloom_status status = loom_npy_check_alignment(header, header->payload_offset, source->path, error);
-    if (status != PARLOOM_OK) return status;
-    status = loom_mapping_create(&mapping, source->path, source->fd, mode, header->payload_offset,
-                                 header->payload_nbytes, error);
-    if (status != PARLOOM_OK) return status;
-    array->data = mapping.data;
-    array->flags |= loom_mapping_flags(mode) | (header->is_swapped ? LOOM_ARRAY_SWAPPED : 0U);
-    status = loom_array_own_mapping(array, &mapping, error);
-    if (status != PARLOOM_OK) loom_mapping_destroy(&mapping);
+    if (status == PARLOOM_OK)
+        status = loom_array_map_part(array, source->path, source->fd, mode, header->payload_offset,
+                                     header->payload_nbytes, error);
+    if (status == PARLOOM_OK && header->is_swapped) array->flags |= LOOM_ARRAY_SWAPPED;
     return status;
 }
 

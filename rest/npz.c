@@ -158,16 +158,11 @@ static parloom_status load_mapped(parloom_array *array, const struct load *load,
                                   parloom_error *error)
 {
     const struct loom_zip *zip = load->reader.zip;
-    struct loom_mapping mapping;
     parloom_status status = loom_npy_check_alignment(&load->header, load->reader.at, load->label, error);
     if (status == PARLOOM_OK)
-        status = loom_mapping_create(&mapping, zip->path, zip->fd, mode, load->reader.at, load->header.payload_nbytes,
-                                     error);
-    if (status != PARLOOM_OK) return status;
-    array->data = mapping.data;
-    array->flags |= loom_mapping_flags(mode) | (load->header.is_swapped ? LOOM_ARRAY_SWAPPED : 0U);
-    status = loom_array_own_mapping(array, &mapping, error);
-    if (status != PARLOOM_OK) loom_mapping_destroy(&mapping);
+        status =
+            loom_array_map_part(array, zip->path, zip->fd, mode, load->reader.at, load->header.payload_nbytes, error);
+    if (status == PARLOOM_OK && load->header.is_swapped) array->flags |= LOOM_ARRAY_SWAPPED;
     return status;
 }
 

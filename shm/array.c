@@ -132,14 +132,21 @@ parloom_status loom_array_allocate(parloom_array *array, bool zeroed, parloom_er
     return PARLOOM_OK;
 }
 
-parloom_status loom_array_own_mapping(parloom_array *array, const struct loom_mapping *mapping, parloom_error *error)
+parloom_status loom_array_map_part(parloom_array *array, const char *path, int fd, parloom_mmap_mode mode,
+                                   uint64_t offset, size_t nbytes, parloom_error *error)
 {
     struct owner *owner = loom_memory_zeroed(1, sizeof *owner);
     if (owner == NULL)
         return loom_status_fail(error, PARLOOM_ERR_MEMORY, 0, "could not allocate %zu bytes for an array's owner",
                                 sizeof *owner);
-    owner->mapping = *mapping;
+    parloom_status status = loom_mapping_create(&owner->mapping, path, fd, mode, offset, nbytes, error);
+    if (status != PARLOOM_OK) {
+        free(owner);
+        return status;
+    }
+    array->data = owner->mapping.data;
     array->owner = owner;
+    array->flags |= loom_mapping_flags(mode);
     return PARLOOM_OK;
 }
 

@@ -53,8 +53,10 @@ parloom_status loom_array_check_whole(const parloom_array *array, parloom_error 
 
 /* Gives an array that is described (all but data, contiguous) memory that every worker sees, which it then owns. */
 parloom_status loom_array_allocate(parloom_array *array, bool zeroed, parloom_error *error);
-/* Makes the array the owner of a mapping: releasing it unmaps. On failure the mapping stays the caller's. */
-parloom_status loom_array_own_mapping(parloom_array *array, const struct loom_mapping *mapping, parloom_error *error);
+/* Maps these bytes of a file, in the mode given, and makes the array their owner: releasing it unmaps them. data is
+ * their beginning; path is for messages. */
+parloom_status loom_array_map_part(parloom_array *array, const char *path, int fd, parloom_mmap_mode mode,
+                                   uint64_t offset, size_t nbytes, parloom_error *error);
 /* The descriptor (not 0) is closed when the array is released. Of an array that owns something. */
 void loom_array_hold_descriptor(parloom_array *array, int fd);
 

@@ -44,17 +44,9 @@ static parloom_status find_part(struct part *part, const parloom_array *array, c
 static parloom_status map_part(parloom_array *array, const char *path, int fd, parloom_mmap_mode mode,
                                const struct part *part, parloom_error *error)
 {
-    struct loom_mapping mapping;
-    parloom_status status = loom_mapping_create(&mapping, path, fd, mode, part->offset, part->nbytes, error);
-    if (status != PARLOOM_OK) return status;
-    status = loom_array_own_mapping(array, &mapping, error);
-    if (status != PARLOOM_OK) {
-        loom_mapping_destroy(&mapping);
-        return status;
-    }
-    array->data = mapping.data == NULL ? NULL : (char *)mapping.data + part->before;
-    array->flags |= loom_mapping_flags(mode);
-    return PARLOOM_OK;
+    parloom_status status = loom_array_map_part(array, path, fd, mode, part->offset, part->nbytes, error);
+    if (status == PARLOOM_OK && array->data != NULL) array->data = (char *)array->data + part->before;
+    return status;
 }
 
 static parloom_status map_old(parloom_array *array, const char *path, parloom_mmap_mode mode, const struct part *part,

@@ -21,19 +21,11 @@ enum { PATH_NBYTES = 272 }; /* the folder, and a name of NAME_MAX */
 static parloom_status map_part(parloom_array *array, const char *name, int fd, parloom_mmap_mode mode,
                                const struct loom_named_part *part, parloom_error *error)
 {
-    struct loom_mapping mapping;
     char path[PATH_NBYTES];
     (void)snprintf(path, sizeof path, LOOM_NAMED_FOLDER "/%s", name); /* for messages */
-    parloom_status status = loom_mapping_create(&mapping, path, fd, mode, part->offset, part->nbytes, error);
-    if (status != PARLOOM_OK) return status;
-    status = loom_array_own_mapping(array, &mapping, error);
-    if (status != PARLOOM_OK) {
-        loom_mapping_destroy(&mapping);
-        return status;
-    }
-    array->data = mapping.data == NULL ? NULL : (char *)mapping.data + part->before;
-    array->flags |= loom_mapping_flags(mode);
-    return PARLOOM_OK;
+    parloom_status status = loom_array_map_part(array, path, fd, mode, part->offset, part->nbytes, error);
+    if (status == PARLOOM_OK && array->data != NULL) array->data = (char *)array->data + part->before;
+    return status;
 }
 
 /* ------------------------------------------------------------------------- create */
