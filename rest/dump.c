@@ -18,6 +18,7 @@
 #include "rest/pack.h"
 #include "rest/unpack.h"
 #include "shm/array.h"
+#include "shm/fill.h"
 #include "shm/mapping.h"
 
 #include <errno.h>
@@ -46,19 +47,49 @@ static int write_gathered(int fd, const parloom_array *array, uint64_t offset)
     return failed;
 }
 
-static parloom_status write_array(int fd, const parloom_array *array, const char *path, const char *header,
-                                  size_t header_nbytes, bool is_whole, parloom_error *error)
+/* Items that lie as they are stored. In memory they go into huge pages; the header must follow them, since pages are
+ * touched to be made. */
+static int write_whole(int fd, const parloom_array *array, const char *header, size_t header_nbytes)
+{
+    const size_t nbytes = parloom_array_nbytes(array);
+    const struct loom_fill fill = { .fd = fd,
+                                    .nbytes = (uint64_t)header_nbytes + nbytes,
+                                    .lead = header_nbytes,
+                                    .source = { .data = array->data, .nbytes = nbytes, .may_vanish = true },
+                                    .is_in_memory = true };
+    if (!loom_file_is_tmpfs(fd)) {
+        int failed = loom_file_write_all(fd, header, header_nbytes, 0);
+        return failed != 0 ? failed : loom_file_write_all(fd, array->data, nbytes, header_nbytes);
+    }
+    int failed = loom_fill_file(&fill, PARLOOM_MEMORY_UNSET);
+    return failed != 0 ? failed : loom_file_write_all(fd, header, header_nbytes, 0);
+}
+
+static int write_with_gaps(int fd, const parloom_array *array, const char *header, size_t header_nbytes)
 {
     int failed = loom_file_write_all(fd, header, header_nbytes, 0);
-    if (failed == 0 && is_whole)
-        failed = loom_file_write_all(fd, array->data, parloom_array_nbytes(array), header_nbytes);
-    else if (failed == 0)
-        failed = write_gathered(fd, array, header_nbytes);
-    if (failed == 0) return PARLOOM_OK;
+    return failed != 0 ? failed : write_gathered(fd, array, header_nbytes);
+}
+
+static parloom_status fail_write(const parloom_array *array, const char *path, int failed, parloom_error *error)
+{
+    if (failed == EBUSY)
+        return loom_status_fail(error, PARLOOM_ERR_SPACE, failed,
+                                "no room for %zu bytes of an array in %.400s: the memory limit of the control group is "
+                                "reached (what had that name before is still there)",
+                                parloom_array_nbytes(array), path);
     return loom_status_fail(error, loom_status_of_errno(failed), failed,
                             "could not write %zu bytes of an array to %.400s: %m (what had that name before is still "
                             "there)",
                             parloom_array_nbytes(array), path);
+}
+
+static parloom_status write_array(int fd, const parloom_array *array, const char *path, const char *header,
+                                  size_t header_nbytes, bool is_whole, parloom_error *error)
+{
+    int failed =
+        is_whole ? write_whole(fd, array, header, header_nbytes) : write_with_gaps(fd, array, header, header_nbytes);
+    return failed == 0 ? PARLOOM_OK : fail_write(array, path, failed, error);
 }
 
 /* How long it will be is not known before it is written: a file system that is full says so then. */

@@ -13,6 +13,7 @@
 #include "base/process.h"
 #include "base/room.h"
 #include "base/status.h"
+#include "shm/fill.h"
 #include "shm/memfd.h"
 #include "shm/segment_record.h"
 #include "shm/window.h"
@@ -112,15 +113,14 @@ static bool map_and_fill(struct attempt *attempt, const char *place)
     if (failed == EADDRNOTAVAIL) return refuse(attempt, PARLOOM_ERR_LIMIT, 0, place, "%.200s", error.message);
     if (failed)
         return refuse(attempt, PARLOOM_ERR_MEMORY, failed, place, "no address space: %s", strerrorname_np(failed));
-    const struct loom_segment_fill fill = { .fd = segment->fd,
-                                            .address = segment->address,
-                                            .file_nbytes = record->file_nbytes,
-                                            .data = attempt->data,
-                                            .nbytes = attempt->nbytes,
-                                            .lead = attempt->lead,
-                                            .is_in_memory = record->is_in_memory };
+    const struct loom_fill fill = { .fd = segment->fd,
+                                    .address = segment->address,
+                                    .nbytes = record->file_nbytes,
+                                    .lead = attempt->lead,
+                                    .source = { .data = attempt->data, .nbytes = attempt->nbytes },
+                                    .is_in_memory = record->is_in_memory };
     if (record->is_in_memory) loom_memory_policy_apply(segment->address, segment->nbytes, record->policy);
-    failed = loom_segment_copy_fill(&fill);
+    failed = loom_fill(&fill);
     if (!failed && loom_segment_is_sealed(segment->access)) {
         failed = loom_segment_code_seal(record);
         is_forbidden = failed == EPERM || failed == EACCES;

@@ -6,7 +6,6 @@
  * segment_place.c  which folder or memfd, and the message when none has room
  * segment_code.c   sealing code and libraries
  * segment_file.c   files of the user's
- * segment_copy.c   reserving and filling, 2 MiB at a time
  * segment_warm.c   which released segments are kept
  * segment_table.c  the table workers read, and what a worker maps by it
  */
@@ -93,23 +92,6 @@ static inline bool loom_segment_is_sealed(enum loom_segment_access access)
 int loom_segment_code_protection(enum loom_segment_access access); /* of those */
 /* Filled: from now on nobody can write to it. Gives it its worker_fd. 0 or an errno. */
 int loom_segment_code_seal(struct loom_segment_record *record);
-
-/* ---- segment_copy.c */
-
-struct loom_segment_fill {
-    int fd;
-    char *address;        /* mapped read-write from the file's start */
-    uint64_t file_nbytes; /* to reserve: whole pages */
-    const char *data;     /* or NULL */
-    size_t nbytes;
-    size_t lead;       /* where data goes in the file */
-    bool is_in_memory; /* the huge-page way is worth trying */
-};
-
-/* Reserves all and copies data. 0 or an errno; EBUSY: the memory cgroup is full. */
-int loom_segment_copy_fill(const struct loom_segment_fill *fill);
-/* Blocks of 2 MiB that became huge pages, in this process so far. */
-uint64_t loom_segment_copy_huge_blocks(void);
 
 /* ---- segment_warm.c: under the lock of the registry */
 

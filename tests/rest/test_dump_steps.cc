@@ -39,6 +39,14 @@ class DumpSteps : public Scratch
                    ? 0
                    : 1;
     }
+    /* So long that it goes into huge pages where the folder lies in memory. */
+    int dump_long(const std::string &file) const
+    {
+        std::vector<char> memory(LONG_ITEMS, 'b');
+        size_t count = LONG_ITEMS;
+        parloom_array array = parloom_array_wrap(memory.data(), PARLOOM_U8, 1, &count);
+        return parloom_array_dump(&array, file.c_str(), nullptr, 0, nullptr) == PARLOOM_OK ? 0 : 1;
+    }
     int dump_archive(const std::string &file) const
     {
         std::vector<char> memory(NEW_ITEMS, 'b');
@@ -76,7 +84,7 @@ class DumpSteps : public Scratch
         EXPECT_GT(were_new, 2);
         return stops;
     }
-    static constexpr size_t OLD_ITEMS = 5000, NEW_ITEMS = 70000;
+    static constexpr size_t OLD_ITEMS = 5000, NEW_ITEMS = 70000, LONG_ITEMS = (size_t{ 2 } << 20) + 300;
     std::string old_bytes;
 };
 
@@ -96,6 +104,18 @@ TEST_F(DumpSteps, OfADurableDumpAreAsSafe)
     GTEST_SKIP() << "a sanitizer makes system calls of its own";
 #endif
     EXPECT_GT(expect_whole([this](const std::string &file) { return dump_new(file, true); }), 40);
+}
+
+TEST_F(DumpSteps, OfALongDumpIntoMemoryAreAsSafe)
+{
+#ifdef LOOM_TEST_SANITIZED
+    GTEST_SKIP() << "a sanitizer makes system calls of its own";
+#endif
+    std::filesystem::remove_all(folder);
+    std::string pattern = "/dev/shm/parloom-test-XXXXXX";
+    if (mkdtemp(pattern.data()) == nullptr) GTEST_SKIP() << "no folder can be made in /dev/shm";
+    folder = pattern;
+    EXPECT_GT(expect_whole([this](const std::string &file) { return dump_long(file); }), 60);
 }
 
 TEST_F(DumpSteps, OfAnArchiveAreAsSafe)

@@ -2,6 +2,8 @@
 // What a segment is from its making to its release, how bytes get into it, and who hears of it.
 #include "tests/shm/segments.h"
 
+#include "shm/fill.h"
+
 #include <csignal>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -143,9 +145,9 @@ TEST(Segment, MoreMemoryThanTheMachineHasIsAnErrorBeforeAnythingIsFilled)
 TEST(SegmentCopy, MakesHugePagesWhereTheKernelHasThem)
 {
     std::vector<char> data = Pattern(8 << 20);
-    uint64_t before = loom_segment_copy_huge_blocks();
+    uint64_t before = loom_fill_huge_blocks();
     loom_segment *segment = CreateFrom(data);
-    if (loom_segment_copy_huge_blocks() == before) GTEST_SKIP() << "this kernel makes no huge pages here";
+    if (loom_fill_huge_blocks() == before) GTEST_SKIP() << "this kernel makes no huge pages here";
     EXPECT_EQ(memcmp(segment->address, data.data(), data.size()), 0);
     loom_segment_release(segment, false);
 }

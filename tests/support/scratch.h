@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -29,8 +30,9 @@ class Scratch : public ::testing::Test
 
     static std::string read(const std::string &file)
     {
-        std::ifstream stream(file, std::ios::binary);
-        return { std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>() };
+        std::ostringstream bytes;
+        bytes << std::ifstream(file, std::ios::binary).rdbuf();
+        return bytes.str();
     }
     static void write(const std::string &file, const std::string &bytes)
     {

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * segment_copy.c - reserve a segment's file and copy into it by the fastest way its file system allows.
+ * fill.c - reserve the space of a file and copy into it by the fastest way its file system allows.
  *
  * In memory, per block of 2 MiB: reserve one page, touch it, MADV_COLLAPSE, memcpy. That makes one huge page and needs
  * no privilege and no setting: 9 GB/s where write(2) makes 3 and mmap + memcpy 1.5, and workers fault once per block.
+ * Bytes that may vanish under a memcpy go by write(2) into the huge page: nearly as fast, and EFAULT where they are
+ * gone.
  * The page must be touched: Linux 6.1 answers EINVAL otherwise, though the huge page is made. Reserving the whole
  * block first would give small pages that are then copied: 1.9 GB/s.
  *
@@ -17,10 +19,13 @@
  * first touch and freeing it later, and while the blocks so far cost less than they are worth, and a little more, huge
  * pages go on. When the credit is used up, a stretch goes by write(2) and says what that really costs.
  */
+#include "shm/fill.h"
+
 #include "base/atomics.h"
 #include "base/fault.h"
 #include "base/file.h"
-#include "shm/segment_record.h"
+#include "base/memory.h"
+#include "base/memory_policy.h"
 #include "shm/window.h"
 
 #include <errno.h>
@@ -35,47 +40,38 @@
 /* Of one block of 2 MiB, measured (3 GB/s; first touch by two workers 15 instead of 430 ns a page; freeing). */
 #define WRITE_NS  INT64_C(700000)
 #define LATER_NS  INT64_C(700000)
-#define CREDIT_NS INT64_C(10000000) /* that a segment may lose to slow blocks before write(2) is tried */
+#define CREDIT_NS INT64_C(10000000) /* that a file may lose to slow blocks before write(2) is tried */
 enum { STRETCH_BLOCKS = 16, REFUSED_BLOCKS = 4, AGAIN_TRIES = 16, PAGE_NBYTES = 4096 };
 enum { WRITE_NBYTES = 1 << 20, BLOCK = LOOM_WINDOW_BLOCK };
 
 static _Atomic uint64_t huge_blocks; /* a count for tests and logs */
 static _Atomic bool slow_before;     /* a hint: any order will do */
 
-uint64_t loom_segment_copy_huge_blocks(void)
+uint64_t loom_fill_huge_blocks(void)
 {
     return loom_load_relaxed(&huge_blocks);
 }
 
-/* The part of data that belongs to [begin, end) of the file; false: none. */
-static bool part_of(const struct loom_segment_fill *fill, uint64_t begin, uint64_t end, uint64_t *from_out,
-                    size_t *nbytes_out)
+/* The part of the source's bytes that belongs to [begin, end) of the file; false: none. */
+static bool part_of(const struct loom_fill *fill, uint64_t begin, uint64_t end, uint64_t *from_out, size_t *nbytes_out)
 {
-    uint64_t data_end = (uint64_t)fill->lead + fill->nbytes;
+    uint64_t data_end = (uint64_t)fill->lead + fill->source.nbytes;
     uint64_t from = begin > fill->lead ? begin : fill->lead;
     uint64_t to = end < data_end ? end : data_end;
-    if (!fill->data || from >= to) return false;
+    if (!fill->source.data || from >= to) return false;
     *from_out = from;
     *nbytes_out = (size_t)(to - from);
     return true;
 }
 
-static void copy_mapped(const struct loom_segment_fill *fill, uint64_t begin, uint64_t end)
-{
-    uint64_t from = 0;
-    size_t nbytes = 0;
-    if (part_of(fill, begin, end, &from, &nbytes))
-        memcpy(fill->address + from, fill->data + (from - fill->lead), nbytes);
-}
-
-static int write_pieces(const struct loom_segment_fill *fill, uint64_t begin, uint64_t end)
+static int write_pieces(const struct loom_fill *fill, uint64_t begin, uint64_t end)
 {
     uint64_t from = 0;
     size_t nbytes = 0;
     if (!part_of(fill, begin, end, &from, &nbytes)) return 0;
     while (nbytes > 0) {
         size_t piece = nbytes < WRITE_NBYTES ? nbytes : WRITE_NBYTES;
-        int failed = loom_file_write_all(fill->fd, fill->data + (from - fill->lead), piece, from);
+        int failed = loom_file_write_all(fill->fd, fill->source.data + (from - fill->lead), piece, from);
         if (failed) return failed;
         from += piece;
         nbytes -= piece;
@@ -83,18 +79,29 @@ static int write_pieces(const struct loom_segment_fill *fill, uint64_t begin, ui
     return 0;
 }
 
+/* [begin, end) is mapped, and reserved. */
+static int copy_mapped(const struct loom_fill *fill, uint64_t begin, uint64_t end)
+{
+    uint64_t from = 0;
+    size_t nbytes = 0;
+    if (fill->source.may_vanish) return write_pieces(fill, begin, end);
+    if (part_of(fill, begin, end, &from, &nbytes))
+        memcpy(fill->address + from, fill->source.data + (from - fill->lead), nbytes);
+    return 0;
+}
+
 /* [begin, end) in small pages: write(2) reserves what it writes in memory, and only there. */
-static int fill_plainly(const struct loom_segment_fill *fill, uint64_t begin, uint64_t end)
+static int fill_plainly(const struct loom_fill *fill, uint64_t begin, uint64_t end)
 {
     if (begin >= end) return 0;
-    uint64_t data_end = fill->data ? (uint64_t)fill->lead + fill->nbytes : 0;
+    uint64_t data_end = fill->source.data ? (uint64_t)fill->lead + fill->source.nbytes : 0;
     bool is_covered = fill->is_in_memory && data_end + PAGE_NBYTES > end; /* the last page by its first bytes */
     int failed = is_covered ? 0 : loom_file_reserve(fill->fd, begin, end - begin);
     return failed ? failed : write_pieces(fill, begin, end);
 }
 
 /* One page at the block's start, present in the file and in our page table. */
-static int touch_block(const struct loom_segment_fill *fill, uint64_t begin)
+static int touch_block(const struct loom_fill *fill, uint64_t begin)
 {
     int failed = loom_file_reserve(fill->fd, begin, PAGE_NBYTES);
     if (!failed) *(volatile char *)(fill->address + begin) = 0;
@@ -109,7 +116,7 @@ static int collapse(char *address)
     }
 }
 
-/* How the huge way goes in one segment. */
+/* How the huge way goes in one file. */
 struct trouble {
     int refused;
     int64_t credit_ns; /* below 0: a stretch by write(2) comes next */
@@ -125,7 +132,7 @@ static int64_t cpu_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + (int64_t)now.tv_nsec;
 }
 
-static int fill_block(const struct loom_segment_fill *fill, uint64_t begin, struct trouble *trouble)
+static int fill_block(const struct loom_fill *fill, uint64_t begin, struct trouble *trouble)
 {
     int64_t start = cpu_ns();
     int failed = touch_block(fill, begin);
@@ -137,16 +144,15 @@ static int fill_block(const struct loom_segment_fill *fill, uint64_t begin, stru
         return fill_plainly(fill, begin, begin + BLOCK);
     }
     loom_add_relaxed(&huge_blocks, 1u);
-    copy_mapped(fill, begin, begin + BLOCK);
+    failed = copy_mapped(fill, begin, begin + BLOCK);
     trouble->credit_ns += trouble->worth_ns - (cpu_ns() - start);
-    return 0;
+    return failed;
 }
 
 /* Some blocks without huge pages, which say what a block is worth. */
-static int fill_stretch(const struct loom_segment_fill *fill, uint64_t begin, struct trouble *trouble,
-                        uint64_t *end_out)
+static int fill_stretch(const struct loom_fill *fill, uint64_t begin, struct trouble *trouble, uint64_t *end_out)
 {
-    uint64_t left = (fill->file_nbytes - begin) / BLOCK;
+    uint64_t left = (fill->nbytes - begin) / BLOCK;
     uint64_t blocks = trouble->stretch < left ? trouble->stretch : left;
     int64_t start = cpu_ns();
     int failed = fill_plainly(fill, begin, begin + blocks * BLOCK);
@@ -157,15 +163,15 @@ static int fill_stretch(const struct loom_segment_fill *fill, uint64_t begin, st
     return failed;
 }
 
-static int fill_in_memory(const struct loom_segment_fill *fill)
+static int fill_in_memory(const struct loom_fill *fill)
 {
-    /* Where write(2) was better for the segment before, one slow block is enough to believe it. */
+    /* Where write(2) was better for the file before, one slow block is enough to believe it. */
     struct trouble trouble = { .credit_ns = loom_load_relaxed(&slow_before) ? 0 : CREDIT_NS,
                                .worth_ns = WRITE_NS + LATER_NS,
                                .stretch = STRETCH_BLOCKS };
     uint64_t done = 0;
     int failed = 0;
-    while (!failed && done + BLOCK <= fill->file_nbytes && trouble.refused < REFUSED_BLOCKS) {
+    while (!failed && done + BLOCK <= fill->nbytes && trouble.refused < REFUSED_BLOCKS) {
         if (trouble.credit_ns < 0) {
             failed = fill_stretch(fill, done, &trouble, &done);
         } else {
@@ -174,13 +180,51 @@ static int fill_in_memory(const struct loom_segment_fill *fill)
         }
     }
     loom_store_relaxed(&slow_before, trouble.credit_ns <= 0);
-    return failed || done >= fill->file_nbytes ? failed : fill_plainly(fill, done, fill->file_nbytes);
+    return failed || done >= fill->nbytes ? failed : fill_plainly(fill, done, fill->nbytes);
 }
 
-int loom_segment_copy_fill(const struct loom_segment_fill *fill)
+int loom_fill(const struct loom_fill *fill)
 {
-    /* The last page first: the file has its size from now on, or RLIMIT_FSIZE said no before any work was done. */
-    int failed = loom_file_reserve(fill->fd, fill->file_nbytes - PAGE_NBYTES, PAGE_NBYTES);
+    /* The last byte first: the file has its size from now on, or RLIMIT_FSIZE said no before any work was done. */
+    int failed = loom_file_reserve(fill->fd, fill->nbytes - 1, 1);
     if (failed) return failed;
-    return fill->is_in_memory ? fill_in_memory(fill) : fill_plainly(fill, 0, fill->file_nbytes);
+    return fill->is_in_memory && fill->address ? fill_in_memory(fill) : fill_plainly(fill, 0, fill->nbytes);
+}
+
+/* ------------------------------------------------------- files that are not mapped */
+
+struct lent_mapping {
+    char *room; /* MAP_FAILED: none */
+    size_t nbytes;
+    char *address; /* in it, a multiple of 2 MiB */
+};
+
+/* Where it cannot be mapped (ulimit -v), it is filled without huge pages. */
+static struct lent_mapping map_file(const struct loom_fill *fill)
+{
+    struct lent_mapping lent = { MAP_FAILED, loom_memory_round_up((size_t)fill->nbytes, BLOCK) + BLOCK, NULL };
+    if (loom_fault_hit(LOOM_FAULT_MMAP)) return lent;
+    lent.room = mmap(NULL, lent.nbytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (lent.room == MAP_FAILED) return lent;
+    char *start = lent.room + (BLOCK - (uintptr_t)lent.room % BLOCK);
+    void *mapped = mmap(start, (size_t)fill->nbytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fill->fd, 0);
+    if (mapped == MAP_FAILED) return lent;
+    (void)madvise(mapped, (size_t)fill->nbytes, MADV_DONTDUMP);
+    (void)madvise(mapped, (size_t)fill->nbytes, MADV_DONTFORK); /* or a child would keep a file that is deleted */
+    lent.address = mapped;
+    return lent;
+}
+
+int loom_fill_file(const struct loom_fill *fill, parloom_memory_policy policy)
+{
+    if (!fill->is_in_memory || fill->nbytes > PTRDIFF_MAX / 2 ||
+        (fill->nbytes < BLOCK && policy == PARLOOM_MEMORY_UNSET))
+        return loom_fill(fill);
+    struct loom_fill mapped = *fill;
+    struct lent_mapping lent = map_file(fill);
+    mapped.address = lent.address;
+    if (mapped.address) loom_memory_policy_apply(mapped.address, (size_t)fill->nbytes, policy);
+    int failed = loom_fill(&mapped);
+    if (lent.room != MAP_FAILED) munmap(lent.room, lent.nbytes);
+    return failed;
 }
