@@ -206,19 +206,48 @@ static parloom_status read_header(struct source *source, parloom_error *error)
                             (unsigned long long)source->nbytes);
 }
 
+/* The items are read where they are to lie, while the memory they lie in is made and in the cache. */
+struct reading {
+    const struct source *source;
+    bool is_turned; /* as it is read */
+    int failed;     /* from then on nothing is read */
+};
+
+static void read_part(void *state, char *into, size_t from, size_t nbytes)
+{
+    struct reading *reading = state;
+    const struct loom_npy_header *header = &reading->source->header;
+    for (size_t done = 0; done < nbytes && reading->failed == 0; done += LOOM_FILL_PART_NBYTES) {
+        size_t part = nbytes - done < LOOM_FILL_PART_NBYTES ? nbytes - done : LOOM_FILL_PART_NBYTES;
+        reading->failed =
+            loom_file_read_all(reading->source->fd, into + done, part, header->payload_offset + from + done);
+        if (reading->failed == 0 && reading->is_turned) loom_npy_turn_part(header, into + done, part);
+    }
+}
+
+static parloom_status finish_copy(parloom_array *array, const struct reading *reading, parloom_byte_order order,
+                                  parloom_error *error)
+{
+    const struct source *source = reading->source;
+    if (reading->failed != 0) return fail_read(source, reading->failed, error);
+    if (reading->is_turned) return PARLOOM_OK;
+    if (order != PARLOOM_BYTE_ORDER_KEPT)
+        return loom_npy_make_native(&source->header, source->header_text, array->data, source->path, error);
+    array->flags |= source->header.is_swapped ? LOOM_ARRAY_SWAPPED : 0U;
+    return PARLOOM_OK;
+}
+
 static parloom_status load_copy(parloom_array *array, const struct source *source, parloom_byte_order order,
                                 parloom_error *error)
 {
     const struct loom_npy_header *header = &source->header;
-    parloom_status status = loom_array_allocate(array, false, error);
+    bool is_kept = order == PARLOOM_BYTE_ORDER_KEPT;
+    struct reading reading = { .source = source,
+                               .is_turned = !is_kept && loom_npy_is_turned_by_parts(header, LOOM_FILL_PART_NBYTES) };
+    const struct loom_fill_source items = { .nbytes = header->payload_nbytes, .put = read_part, .state = &reading };
+    parloom_status status = loom_array_allocate_filled(array, &items, error);
     if (status != PARLOOM_OK) return status;
-    int failed = loom_file_read_all(source->fd, array->data, header->payload_nbytes, header->payload_offset);
-    if (failed != 0)
-        status = fail_read(source, failed, error);
-    else if (order == PARLOOM_BYTE_ORDER_KEPT)
-        array->flags |= header->is_swapped ? LOOM_ARRAY_SWAPPED : 0U;
-    else
-        status = loom_npy_make_native(header, source->header_text, array->data, source->path, error);
+    status = finish_copy(array, &reading, order, error);
     if (status != PARLOOM_OK) parloom_array_release(array);
     return status;
 }

@@ -133,6 +133,16 @@ static void turn_records(const struct runs *all, unsigned char *bytes, size_t nb
         }
 }
 
+bool loom_npy_is_turned_by_parts(const struct loom_npy_header *header, size_t part_nbytes)
+{
+    return header->is_swapped && header->swap_nbytes > 0 && part_nbytes % header->swap_nbytes == 0;
+}
+
+void loom_npy_turn_part(const struct loom_npy_header *header, void *part, size_t nbytes)
+{
+    swap_items(part, nbytes, header->swap_nbytes);
+}
+
 parloom_status loom_npy_make_native(const struct loom_npy_header *header, const char *text, void *payload,
                                     const char *name, parloom_error *error)
 {

@@ -22,6 +22,9 @@ parloom_status loom_npy_check_alignment(const struct loom_npy_header *header, ui
  * UNSUPPORTED: a record with too many fields to turn; MEMORY. */
 parloom_status loom_npy_make_native(const struct loom_npy_header *header, const char *text, void *payload,
                                     const char *name, parloom_error *error);
+/* Whether they can be turned part by part, parts being divided at multiples of part_nbytes; and that. */
+bool loom_npy_is_turned_by_parts(const struct loom_npy_header *header, size_t part_nbytes);
+void loom_npy_turn_part(const struct loom_npy_header *header, void *part, size_t nbytes);
 
 #ifdef __cplusplus
 }

@@ -2,9 +2,10 @@
 /*
  * arena.c - hand out blocks of shared memory, and take them back.
  *
- * Threads   any; one lock per arena. A lock is held while a segment is made: whoever needs a block then waits for it.
- * Forks     a child never hands out or zeroes what its parent may be using: after a fork all parts are closed for new
- *           blocks, and freeing in them only forgets.
+ * Threads   any; one lock per arena. It is held while a segment of many blocks is made: whoever needs a block then
+ * waits for it. Segments of one block are made under no lock, since what they are filled with may take its time. Forks
+ * a child never hands out or zeroes what its parent may be using: after a fork all parts are closed for new blocks, and
+ * freeing in them only forgets.
  */
 #include "shm/arena.h"
 
@@ -13,6 +14,7 @@
 #include "base/memory_policy.h"
 #include "base/status.h"
 #include "shm/arena_pages.h"
+#include "shm/fill.h"
 #include "shm/window.h"
 
 #include <pthread.h>
@@ -116,25 +118,42 @@ static bool is_kept_warm(const struct loom_arena *arena, bool has_pages)
     return arena->access == LOOM_SEGMENT_READ && !has_pages;
 }
 
-/* may_be_dirty: its bytes need not be zero. */
-static struct loom_arena_part *make_part(struct loom_arena *arena, size_t nbytes, bool has_pages, bool may_be_dirty,
+/* Keeps account of a segment, or gives it back; under the lock. */
+static struct loom_arena_part *make_part(struct loom_arena *arena, struct loom_segment *segment, size_t pages,
                                          parloom_error *error)
 {
-    struct loom_segment *segment = NULL;
-    parloom_memory_policy before = loom_memory_policy_set(has_pages ? PARLOOM_MEMORY_UNSET : policy_of_block(arena));
-    parloom_status status =
-        may_be_dirty && is_kept_warm(arena, has_pages)
-            ? loom_segment_create_copy(NULL, nbytes, 0, arena->access, arena->folder, &segment, error)
-            : loom_segment_create(nbytes, arena->access, arena->folder, &segment, error);
-    (void)loom_memory_policy_set(before);
-    if (status != PARLOOM_OK) return NULL;
-    struct loom_arena_part *part =
-        loom_arena_part_create(segment, has_pages ? (uint32_t)(nbytes / LOOM_ARENA_PAGE) : 0);
+    struct loom_arena_part *part = loom_arena_part_create(segment, (uint32_t)pages);
     if (part && enter_part(arena, part)) return part;
+    size_t nbytes = segment->used_nbytes;
     if (part) loom_arena_part_destroy(part);
     loom_segment_release(segment, false);
     loom_status_fail(error, PARLOOM_ERR_MEMORY, 0, "no memory to keep account of %zu bytes of shared memory", nbytes);
     return NULL;
+}
+
+/* Of many blocks. */
+static struct loom_arena_part *make_shared_part(struct loom_arena *arena, size_t nbytes, parloom_error *error)
+{
+    struct loom_segment *segment = NULL;
+    parloom_memory_policy before = loom_memory_policy_set(PARLOOM_MEMORY_UNSET);
+    parloom_status status = loom_segment_create(nbytes, arena->access, arena->folder, &segment, error);
+    (void)loom_memory_policy_set(before);
+    return status == PARLOOM_OK ? make_part(arena, segment, nbytes / LOOM_ARENA_PAGE, error) : NULL;
+}
+
+/* may_be_dirty: where nothing is brought, its bytes need not be zero. */
+static struct loom_segment *make_own_segment(const struct loom_arena *arena, const struct loom_fill_source *source,
+                                             bool may_be_dirty, parloom_error *error)
+{
+    struct loom_segment *segment = NULL;
+    parloom_memory_policy before = loom_memory_policy_set(policy_of_block(arena));
+    bool may_be_warm = may_be_dirty && is_kept_warm(arena, false);
+    if (may_be_warm || loom_fill_has_source(source))
+        (void)loom_segment_create_filled(source, 0, arena->access, arena->folder, &segment, error);
+    else
+        (void)loom_segment_create(source->nbytes, arena->access, arena->folder, &segment, error);
+    (void)loom_memory_policy_set(before);
+    return segment;
 }
 
 static void drop_part(struct loom_arena *arena, struct loom_arena_part *part)
@@ -161,10 +180,10 @@ static void unlink_part(struct loom_arena *arena, struct loom_arena_part *part)
 static struct loom_arena_part *grow(struct loom_arena *arena, parloom_error *error)
 {
     bool has_less = arena->next_nbytes > FIRST_NBYTES;
-    struct loom_arena_part *part = make_part(arena, arena->next_nbytes, true, false, has_less ? NULL : error);
+    struct loom_arena_part *part = make_shared_part(arena, arena->next_nbytes, has_less ? NULL : error);
     if (!part && has_less) {
         arena->next_nbytes = FIRST_NBYTES; /* a small one may still fit */
-        part = make_part(arena, arena->next_nbytes, true, false, error);
+        part = make_shared_part(arena, arena->next_nbytes, error);
     }
     if (!part) return NULL;
     if (arena->next_nbytes < LAST_NBYTES) arena->next_nbytes *= 2;
@@ -281,22 +300,44 @@ static void *allocate_run(struct loom_arena *arena, size_t nbytes, size_t modulo
                     zeroed);
 }
 
-static void *allocate_big(struct loom_arena *arena, size_t nbytes, size_t modulo, bool zeroed, parloom_error *error)
+/* Takes the lock itself: the segment is made without it. The block begins modulo bytes behind its start. */
+static void *allocate_big(struct loom_arena *arena, const struct loom_fill_source *source, size_t modulo,
+                          bool may_be_dirty, parloom_error *error)
 {
-    if (nbytes > SIZE_MAX - modulo) return short_of_memory(nbytes, error);
-    struct loom_arena_part *part = make_part(arena, nbytes + modulo, false, !zeroed, error);
-    return part ? hand_out(&part->whole, part->segment->address, 0, modulo, false) : NULL;
+    struct loom_segment *segment = make_own_segment(arena, source, may_be_dirty, error);
+    if (!segment) return NULL;
+    pthread_mutex_lock(&arena->lock);
+    notice_fork(arena);
+    struct loom_arena_part *part = make_part(arena, segment, 0, error);
+    void *block = part ? hand_out(&part->whole, part->segment->address, 0, modulo, false) : NULL;
+    pthread_mutex_unlock(&arena->lock);
+    return block;
+}
+
+static bool is_big(size_t nbytes)
+{
+    return nbytes >= BIG_NBYTES - 64;
 }
 
 void *loom_arena_allocate(struct loom_arena *arena, size_t nbytes, size_t modulo64, bool zeroed, parloom_error *error)
 {
     if (nbytes == 0) nbytes = 1;
+    if (nbytes > SIZE_MAX - modulo64) return short_of_memory(nbytes, error);
+    const struct loom_fill_source nothing = { .nbytes = nbytes + modulo64 };
+    if (is_big(nbytes)) return allocate_big(arena, &nothing, modulo64, !zeroed, error);
     pthread_mutex_lock(&arena->lock);
     notice_fork(arena);
-    void *block = nbytes >= BIG_NBYTES - 64                   ? allocate_big(arena, nbytes, modulo64, zeroed, error)
-                  : nbytes + modulo64 <= LOOM_ARENA_SMALL_MAX ? allocate_small(arena, nbytes, modulo64, zeroed, error)
-                                                              : allocate_run(arena, nbytes, modulo64, zeroed, error);
+    void *block = nbytes + modulo64 <= LOOM_ARENA_SMALL_MAX ? allocate_small(arena, nbytes, modulo64, zeroed, error)
+                                                            : allocate_run(arena, nbytes, modulo64, zeroed, error);
     pthread_mutex_unlock(&arena->lock);
+    return block;
+}
+
+void *loom_arena_allocate_filled(struct loom_arena *arena, const struct loom_fill_source *source, parloom_error *error)
+{
+    if (is_big(source->nbytes)) return allocate_big(arena, source, 0, true, error);
+    char *block = loom_arena_allocate(arena, source->nbytes, 0, false, error);
+    if (block && source->nbytes > 0) loom_fill_bring(source, block, 0, source->nbytes);
     return block;
 }
 

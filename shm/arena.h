@@ -23,6 +23,8 @@ void loom_arena_destroy(struct loom_arena *arena); /* all its blocks with it; NU
 /* zeroed: the block is zero-filled, else its bytes are anything. modulo64: where the block lies modulo 64 (0..63).
  * nbytes 0 counts as 1. Any thread. */
 void *loom_arena_allocate(struct loom_arena *arena, size_t nbytes, size_t modulo64, bool zeroed, parloom_error *error);
+/* A block of the bytes that a source has, whose memory is made while they come. No lock is held meanwhile. */
+void *loom_arena_allocate_filled(struct loom_arena *arena, const struct loom_fill_source *source, parloom_error *error);
 void loom_arena_free(struct loom_arena *arena, void *block); /* NULL is fine */
 /* The same; false: no live block starts there, and nothing was done. */
 bool loom_arena_try_free(struct loom_arena *arena, void *block);

@@ -107,7 +107,9 @@ parloom_status parloom_array_slice(parloom_array *view_out, const parloom_array 
 
 /* ------------------------------------------------------------- own and release */
 
-parloom_status loom_array_allocate(parloom_array *array, bool zeroed, parloom_error *error)
+/* source NULL: of bytes that are zero, or anything. */
+static parloom_status allocate(parloom_array *array, const struct loom_fill_source *source, bool zeroed,
+                               parloom_error *error)
 {
     parloom_error reason; /* the arena returns no status of its own */
     size_t before = 0;
@@ -121,7 +123,9 @@ parloom_status loom_array_allocate(parloom_array *array, bool zeroed, parloom_er
         return loom_status_fail(error, PARLOOM_ERR_MEMORY, 0, "could not allocate %zu bytes for an array's owner",
                                 sizeof *owner);
     struct loom_arena *arena = loom_arena_public(error);
-    if (arena != NULL) owner->block = loom_arena_allocate(arena, nbytes, 0, zeroed, error);
+    if (arena != NULL)
+        owner->block = source != NULL ? loom_arena_allocate_filled(arena, source, error)
+                                      : loom_arena_allocate(arena, nbytes, 0, zeroed, error);
     if (owner->block == NULL) {
         free(owner);
         return error->status;
@@ -130,6 +134,17 @@ parloom_status loom_array_allocate(parloom_array *array, bool zeroed, parloom_er
     array->owner = owner;
     array->flags |= LOOM_ARRAY_MEMMAP;
     return PARLOOM_OK;
+}
+
+parloom_status loom_array_allocate(parloom_array *array, bool zeroed, parloom_error *error)
+{
+    return allocate(array, NULL, zeroed, error);
+}
+
+parloom_status loom_array_allocate_filled(parloom_array *array, const struct loom_fill_source *source,
+                                          parloom_error *error)
+{
+    return allocate(array, source, false, error);
 }
 
 parloom_status loom_array_map_part(parloom_array *array, const char *path, int fd, parloom_mmap_mode mode,

@@ -25,6 +25,7 @@ enum loom_array_flag {
 };
 
 struct loom_mapping;
+struct loom_fill_source; /* shm/fill.h */
 
 size_t loom_array_item_nbytes(parloom_dtype dtype); /* 0 for PARLOOM_ITEM and values that are no dtype */
 /* Can it be an argument? INVALID with the field: dtype, ndim, item_nbytes, strides that overflow, data NULL while items
@@ -53,6 +54,9 @@ parloom_status loom_array_check_whole(const parloom_array *array, parloom_error 
 
 /* Gives an array that is described (all but data, contiguous) memory that every worker sees, which it then owns. */
 parloom_status loom_array_allocate(parloom_array *array, bool zeroed, parloom_error *error);
+/* The same, with the bytes of a source, as many as the array has. */
+parloom_status loom_array_allocate_filled(parloom_array *array, const struct loom_fill_source *source,
+                                          parloom_error *error);
 /* Maps these bytes of a file, in the mode given, and makes the array their owner: releasing it unmaps them. data is
  * their beginning; path is for messages. */
 parloom_status loom_array_map_part(parloom_array *array, const char *path, int fd, parloom_mmap_mode mode,

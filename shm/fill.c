@@ -4,10 +4,10 @@
  *
  * In memory, per block of 2 MiB: reserve one page, touch it, MADV_COLLAPSE, memcpy. That makes one huge page and needs
  * no privilege and no setting: 9 GB/s where write(2) makes 3 and mmap + memcpy 1.5, and workers fault once per block.
- * Bytes that may vanish under a memcpy go by write(2) into the huge page: nearly as fast, and EFAULT where they are
- * gone.
- * The page must be touched: Linux 6.1 answers EINVAL otherwise, though the huge page is made. Reserving the whole
- * block first would give small pages that are then copied: 1.9 GB/s.
+ * What is read from a file is put there while the block is in the cache. Bytes that may vanish under a memcpy go by
+ * write(2) into the huge page: nearly as fast, and EFAULT where they are gone. The page must be touched: Linux 6.1
+ * answers EINVAL otherwise, though the huge page is made. Reserving the whole block first would give small pages that
+ * are then copied: 1.9 GB/s.
  *
  * What a refusal means, and what must follow:
  *   EINVAL   no huge pages here, or the file system is full: reserving the block tells which (ENOSPC)
@@ -29,6 +29,7 @@
 #include "shm/window.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -58,10 +59,35 @@ static bool part_of(const struct loom_fill *fill, uint64_t begin, uint64_t end, 
     uint64_t data_end = (uint64_t)fill->lead + fill->source.nbytes;
     uint64_t from = begin > fill->lead ? begin : fill->lead;
     uint64_t to = end < data_end ? end : data_end;
-    if (!fill->source.data || from >= to) return false;
+    if (!loom_fill_has_source(&fill->source) || from >= to) return false;
     *from_out = from;
     *nbytes_out = (size_t)(to - from);
     return true;
+}
+
+void loom_fill_bring(const struct loom_fill_source *source, char *into, size_t from, size_t nbytes)
+{
+    if (source->data)
+        memcpy(into, source->data + from, nbytes);
+    else
+        source->put(source->state, into, from, nbytes);
+}
+
+/* What is not in memory yet comes by way of a buffer: to put it where small pages are mapped takes longer. */
+static int write_put(const struct loom_fill *fill, uint64_t from, size_t nbytes)
+{
+    char *buffer = loom_memory_zeroed(1, LOOM_FILL_PART_NBYTES);
+    int failed = buffer ? 0 : ENOMEM;
+    while (nbytes > 0 && !failed) {
+        size_t piece = LOOM_FILL_PART_NBYTES - (size_t)(from - fill->lead) % LOOM_FILL_PART_NBYTES;
+        if (piece > nbytes) piece = nbytes;
+        loom_fill_bring(&fill->source, buffer, (size_t)(from - fill->lead), piece);
+        failed = loom_file_write_all(fill->fd, buffer, piece, from);
+        from += piece;
+        nbytes -= piece;
+    }
+    free(buffer);
+    return failed;
 }
 
 static int write_pieces(const struct loom_fill *fill, uint64_t begin, uint64_t end)
@@ -69,6 +95,7 @@ static int write_pieces(const struct loom_fill *fill, uint64_t begin, uint64_t e
     uint64_t from = 0;
     size_t nbytes = 0;
     if (!part_of(fill, begin, end, &from, &nbytes)) return 0;
+    if (!fill->source.data) return write_put(fill, from, nbytes);
     while (nbytes > 0) {
         size_t piece = nbytes < WRITE_NBYTES ? nbytes : WRITE_NBYTES;
         int failed = loom_file_write_all(fill->fd, fill->source.data + (from - fill->lead), piece, from);
@@ -86,7 +113,7 @@ static int copy_mapped(const struct loom_fill *fill, uint64_t begin, uint64_t en
     size_t nbytes = 0;
     if (fill->source.may_vanish) return write_pieces(fill, begin, end);
     if (part_of(fill, begin, end, &from, &nbytes))
-        memcpy(fill->address + from, fill->source.data + (from - fill->lead), nbytes);
+        loom_fill_bring(&fill->source, fill->address + from, (size_t)(from - fill->lead), nbytes);
     return 0;
 }
 
@@ -94,7 +121,7 @@ static int copy_mapped(const struct loom_fill *fill, uint64_t begin, uint64_t en
 static int fill_plainly(const struct loom_fill *fill, uint64_t begin, uint64_t end)
 {
     if (begin >= end) return 0;
-    uint64_t data_end = fill->source.data ? (uint64_t)fill->lead + fill->source.nbytes : 0;
+    uint64_t data_end = loom_fill_has_source(&fill->source) ? (uint64_t)fill->lead + fill->source.nbytes : 0;
     bool is_covered = fill->is_in_memory && data_end + PAGE_NBYTES > end; /* the last page by its first bytes */
     int failed = is_covered ? 0 : loom_file_reserve(fill->fd, begin, end - begin);
     return failed ? failed : write_pieces(fill, begin, end);

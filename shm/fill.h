@@ -14,14 +14,28 @@
 extern "C" {
 #endif
 
-/* Where the bytes come from. All zero: from nowhere, space is reserved only. */
+enum { LOOM_FILL_PART_NBYTES = 1 << 18 };
+
+/* Where the bytes come from: memory, or who puts them there. All zero: from nowhere, space is reserved only. */
 struct loom_fill_source {
     const char *data;
     size_t nbytes;
     /* What lies at data may be a file that somebody cuts short: it is read by the kernel only, so that this is EFAULT
      * and not a SIGBUS. */
     bool may_vanish;
+    /* data NULL: puts bytes [from, from + nbytes) of the source into memory; in order, in pieces that are divided at
+     * multiples of LOOM_FILL_PART_NBYTES (lead is 0), from the beginning again where another place is tried. Where it
+     * fails it remembers that itself, and does nothing from then on. */
+    void (*put)(void *state, char *into, size_t from, size_t nbytes);
+    void *state;
 };
+
+static inline bool loom_fill_has_source(const struct loom_fill_source *source)
+{
+    return source->data != NULL || source->put != NULL;
+}
+/* Brings bytes [from, from + nbytes) of a source that has some, and may not vanish, into memory. */
+void loom_fill_bring(const struct loom_fill_source *source, char *into, size_t from, size_t nbytes);
 
 struct loom_fill {
     int fd;

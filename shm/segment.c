@@ -201,20 +201,20 @@ struct loom_segment_record *loom_segment_record_make(enum loom_segment_access ac
     return record;
 }
 
-static parloom_status try_create(const void *data, size_t nbytes, size_t lead, enum loom_segment_access access,
+static parloom_status try_create(const struct loom_fill_source *source, size_t lead, enum loom_segment_access access,
                                  const char *folder, struct loom_segment **segment_out, parloom_error *error)
 {
     parloom_status status = loom_window_is_attached() ? PARLOOM_OK : loom_window_open(error);
     if (status) return status;
     struct loom_segment_record *record = loom_segment_record_make(access, folder);
     if (!record) return loom_status_fail(error, PARLOOM_ERR_MEMORY, 0, "no memory for the record of a segment");
-    status = loom_segment_place_fill(record, data, nbytes, lead, error);
+    status = loom_segment_place_fill(record, source, lead, error);
     if (status) {
         free((void *)(uintptr_t)record->folder.path);
         free(record);
         return status;
     }
-    record->segment.used_nbytes = nbytes;
+    record->segment.used_nbytes = source->nbytes;
     status = loom_segment_enroll(record, error);
     if (status) {
         loom_segment_discard(record);
@@ -235,13 +235,13 @@ static bool drop_warm(void)
 }
 
 /* What lacks may be what the kept ones hold: bytes of a place, descriptors, addresses. */
-static parloom_status create(const void *data, size_t nbytes, size_t lead, enum loom_segment_access access,
+static parloom_status create(const struct loom_fill_source *source, size_t lead, enum loom_segment_access access,
                              const char *folder, struct loom_segment **segment_out, parloom_error *error)
 {
-    parloom_status status = try_create(data, nbytes, lead, access, folder, segment_out, error);
+    parloom_status status = try_create(source, lead, access, folder, segment_out, error);
     bool is_short = status == PARLOOM_ERR_SPACE || status == PARLOOM_ERR_LIMIT || status == PARLOOM_ERR_MEMORY;
     if (!is_short || !drop_warm()) return status;
-    status = try_create(data, nbytes, lead, access, folder, segment_out, error);
+    status = try_create(source, lead, access, folder, segment_out, error);
     if (status == PARLOOM_OK) loom_status_clear(error); /* of the first try */
     return status;
 }
@@ -256,26 +256,40 @@ static parloom_status check(size_t nbytes, enum loom_segment_access access, parl
 parloom_status loom_segment_create(size_t nbytes, enum loom_segment_access access, const char *folder,
                                    struct loom_segment **segment_out, parloom_error *error)
 {
+    const struct loom_fill_source nothing = { .nbytes = nbytes };
     parloom_status status = check(nbytes, access, error);
-    return status ? status : create(NULL, nbytes, 0, access, folder, segment_out, error);
+    return status ? status : create(&nothing, 0, access, folder, segment_out, error);
+}
+
+static void reuse(struct loom_segment *warm, const struct loom_fill_source *source, size_t lead)
+{
+    if (loom_fill_has_source(source)) loom_fill_bring(source, warm->address + lead, 0, source->nbytes);
+    warm->used_nbytes = source->nbytes;
+    warm->owner = NULL;
+}
+
+parloom_status loom_segment_create_filled(const struct loom_fill_source *source, size_t lead,
+                                          enum loom_segment_access access, const char *folder,
+                                          struct loom_segment **segment_out, parloom_error *error)
+{
+    parloom_status status = check(source->nbytes, access, error);
+    if (status) return status;
+    const struct loom_segment_folder place = loom_segment_place_look(folder);
+    loom_segment_lock();
+    struct loom_segment_record *warm =
+        loom_segment_warm_take((uint64_t)source->nbytes + lead, access, &place, loom_memory_policy_now());
+    loom_segment_unlock();
+    if (!warm) return create(source, lead, access, folder, segment_out, error);
+    reuse(&warm->segment, source, lead);
+    *segment_out = &warm->segment;
+    return PARLOOM_OK;
 }
 
 parloom_status loom_segment_create_copy(const void *data, size_t nbytes, size_t lead, enum loom_segment_access access,
                                         const char *folder, struct loom_segment **segment_out, parloom_error *error)
 {
-    parloom_status status = check(nbytes, access, error);
-    if (status) return status;
-    const struct loom_segment_folder place = loom_segment_place_look(folder);
-    loom_segment_lock();
-    struct loom_segment_record *warm =
-        loom_segment_warm_take((uint64_t)nbytes + lead, access, &place, loom_memory_policy_now());
-    loom_segment_unlock();
-    if (!warm) return create(data, nbytes, lead, access, folder, segment_out, error);
-    if (data) memcpy(warm->segment.address + lead, data, nbytes);
-    warm->segment.used_nbytes = nbytes;
-    warm->segment.owner = NULL;
-    *segment_out = &warm->segment;
-    return PARLOOM_OK;
+    const struct loom_fill_source source = { .data = data, .nbytes = nbytes };
+    return loom_segment_create_filled(&source, lead, access, folder, segment_out, error);
 }
 
 void loom_segment_release(struct loom_segment *segment, bool keep)

@@ -34,6 +34,8 @@ enum loom_segment_access {
     LOOM_SEGMENT_MAP_PRIVATE = 7 /* mode c: each process has what it wrote for itself */
 };
 
+struct loom_fill_source; /* shm/fill.h */
+
 struct loom_segment {
     uint32_t id;         /* slot in the table */
     uint32_t generation; /* counts the uses of that slot, from 1 */
@@ -61,6 +63,10 @@ parloom_status loom_segment_create(size_t nbytes, enum loom_segment_access acces
  * size is used again where one was kept. Reserved as it goes. data NULL: they are whatever is there. */
 parloom_status loom_segment_create_copy(const void *data, size_t nbytes, size_t lead, enum loom_segment_access access,
                                         const char *folder, struct loom_segment **segment_out, parloom_error *error);
+/* The same, of what a source has. It brings its bytes before this returns, on this thread. */
+parloom_status loom_segment_create_filled(const struct loom_fill_source *source, size_t lead,
+                                          enum loom_segment_access access, const char *folder,
+                                          struct loom_segment **segment_out, parloom_error *error);
 /* NULL is fine. keep: hold it warm for reuse, within budgets of bytes and descriptors; else unmapped and its memory
  * freed now; a mapped file when nobody holds it any more. */
 void loom_segment_release(struct loom_segment *segment, bool keep);

@@ -32,8 +32,8 @@ enum { FOREIGN_TRIES = 64 };
 /* One attempt to get a segment, over several places. */
 struct attempt {
     struct loom_segment_record *record;
-    const void *data;
-    size_t nbytes, lead;
+    const struct loom_fill_source *source;
+    size_t lead;
     parloom_status status; /* of the place tried last; a limit stays */
     int sys_errno;         /* that belongs to it */
     bool go_on;            /* another place may do */
@@ -117,7 +117,7 @@ static bool map_and_fill(struct attempt *attempt, const char *place)
                                     .address = segment->address,
                                     .nbytes = record->file_nbytes,
                                     .lead = attempt->lead,
-                                    .source = { .data = attempt->data, .nbytes = attempt->nbytes },
+                                    .source = *attempt->source,
                                     .is_in_memory = record->is_in_memory };
     if (record->is_in_memory) loom_memory_policy_apply(segment->address, segment->nbytes, record->policy);
     failed = loom_fill(&fill);
@@ -218,13 +218,14 @@ static parloom_status report(const struct attempt *attempt, parloom_error *error
                             (unsigned long long)attempt->record->file_nbytes, attempt->reasons, advice);
 }
 
-parloom_status loom_segment_place_fill(struct loom_segment_record *record, const void *data, size_t nbytes, size_t lead,
-                                       parloom_error *error)
+parloom_status loom_segment_place_fill(struct loom_segment_record *record, const struct loom_fill_source *source,
+                                       size_t lead, parloom_error *error)
 {
+    size_t nbytes = source->nbytes;
     size_t room = nbytes > SIZE_MAX - lead ? SIZE_MAX : nbytes + lead;
     record->file_nbytes = loom_memory_round_up(room, (size_t)loom_process_page_nbytes());
     record->segment.nbytes = loom_memory_round_up(room, LOOM_WINDOW_BLOCK);
-    struct attempt attempt = { .record = record, .data = data, .nbytes = nbytes, .lead = lead };
+    struct attempt attempt = { .record = record, .source = source, .lead = lead };
     if (room > loom_window_nbytes() / 2)
         return loom_status_fail(error, PARLOOM_ERR_LIMIT, 0, "%zu bytes are more than shared memory can ever hold here",
                                 nbytes);

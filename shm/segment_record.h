@@ -12,6 +12,7 @@
 #ifndef LOOM_SHM_SEGMENT_RECORD_H
 #define LOOM_SHM_SEGMENT_RECORD_H
 
+#include "shm/fill.h"
 #include "shm/segment.h"
 
 #ifdef __cplusplus
@@ -69,10 +70,10 @@ struct loom_segment_record *loom_segment_index_find(const void *address);
 
 /* Where path leads now; NULL: the usual order. The path is borrowed by the result. */
 struct loom_segment_folder loom_segment_place_look(const char *path);
-/* Opens a file, maps it in the window, reserves its space and copies data (NULL: none) to lead bytes behind its start.
- * Fills the record; on failure nothing is left. */
-parloom_status loom_segment_place_fill(struct loom_segment_record *record, const void *data, size_t nbytes, size_t lead,
-                                       parloom_error *error);
+/* Opens a file, maps it in the window, reserves space for what the source has and brings it to lead bytes behind its
+ * start. Fills the record; on failure nothing is left. */
+parloom_status loom_segment_place_fill(struct loom_segment_record *record, const struct loom_fill_source *source,
+                                       size_t lead, parloom_error *error);
 
 /* Maps record->segment.fd at free addresses of the window. 0 or an errno; EADDRNOTAVAIL: none are free, in words. */
 int loom_segment_place_map(struct loom_segment_record *record, parloom_error *error);

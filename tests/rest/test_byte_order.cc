@@ -3,6 +3,8 @@
 #include "rest/samples.h"
 #include "support/scratch.h"
 
+#include "base/fault.h"
+
 #include <cstring>
 #include <endian.h>
 
@@ -129,6 +131,33 @@ TEST_F(ByteOrder, IsTurnedKeptOrRefusedAsAsked)
 }
 
 /* 100 bytes of header that claim fields without end. */
+/* Longer than the pieces in which it is read, in huge pages and without; the last piece is short. */
+TEST_F(ByteOrder, OfALongFileIsTurnedWherePiecesMeet)
+{
+    std::vector<uint64_t> items((size_t{ 5 } << 20) / 8 + 3);
+    for (size_t k = 0; k < items.size(); k++) items[k] = k * UINT64_C(0x9e3779b97f4a7c15);
+    size_t count = items.size();
+    parloom_array array = parloom_array_wrap(items.data(), PARLOOM_U64, 1, &count), got;
+    ASSERT_EQ(parloom_array_dump(&array, path("a.npy").c_str(), nullptr, 0, &error), PARLOOM_OK) << error.message;
+    std::string bytes = read(path("a.npy"));
+    bytes[bytes.find('<')] = '>';
+    write(path("b.npy"), bytes);
+    for (uint64_t &item : items) item = htobe64(item); /* what the bytes mean, wherever this runs */
+    for (int round = 0; round < 2; round++) {
+#ifdef PARLOOM_FAULTS
+        if (round == 1) loom_fault_arm(LOOM_FAULT_COLLAPSE, 2, ENOMEM, true);
+#endif
+        parloom_status status = parloom_array_load(&got, path("b.npy").c_str(), PARLOOM_MMAP_UNSET, &error);
+#ifdef PARLOOM_FAULTS
+        loom_fault_disarm();
+#endif
+        ASSERT_EQ(status, PARLOOM_OK) << error.message;
+        EXPECT_TRUE(parloom_array_is_native(&got));
+        EXPECT_EQ(std::memcmp(got.data, items.data(), count * 8), 0) << round;
+        parloom_array_release(&got);
+    }
+}
+
 TEST_F(ByteOrder, OfRecordsWithFieldsWithoutEndIsAStatus)
 {
     std::string type = "[('a', [('b', '>u2'), ('c', '|u1')], (100000,))]";

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "shm/arena.h"
+#include "shm/fill.h"
 #include "tests/shm/shm_support.h"
 
 #include <map>
@@ -257,3 +258,33 @@ TEST(Arena, SmallerSegmentInsteadOfALargeOneIsNoError)
     EXPECT_EQ(error.status, PARLOOM_OK) << error.message;
 }
 #endif
+
+/* What a block is filled with may take its time, and memory: nobody waits for it. */
+TEST(Arena, FillsBlocksOfAnySizeWhileItGivesOutOthers)
+{
+    struct filling {
+        loom_arena *arena;
+        size_t parts = 0, bytes = 0;
+        static void put(void *state, char *into, size_t from, size_t nbytes)
+        {
+            auto *filling = static_cast<struct filling *>(state);
+            EXPECT_EQ(from, filling->bytes);
+            void *other = loom_arena_allocate(filling->arena, 64, 0, false, nullptr);
+            EXPECT_NE(other, nullptr);
+            loom_arena_free(filling->arena, other);
+            for (size_t k = 0; k < nbytes; k++) into[k] = static_cast<char>((from + k) * 7 >> 3);
+            filling->parts++;
+            filling->bytes += nbytes;
+        }
+    };
+    Arena arena;
+    for (size_t nbytes : { size_t{ 1 }, size_t{ 5000 }, size_t{ 900000 }, (size_t{ 5 } << 20) + 77 }) {
+        filling filling{ arena.arena };
+        const loom_fill_source source = { nullptr, nbytes, false, filling::put, &filling };
+        auto *block = static_cast<char *>(loom_arena_allocate_filled(arena.arena, &source, nullptr));
+        ASSERT_NE(block, nullptr);
+        EXPECT_EQ(filling.bytes, nbytes);
+        for (size_t k = 0; k < nbytes; k++) ASSERT_EQ(block[k], static_cast<char>(k * 7 >> 3)) << nbytes << " " << k;
+        loom_arena_free(arena.arena, block);
+    }
+}
