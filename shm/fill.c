@@ -121,8 +121,9 @@ static int copy_mapped(const struct loom_fill *fill, uint64_t begin, uint64_t en
 static int fill_plainly(const struct loom_fill *fill, uint64_t begin, uint64_t end)
 {
     if (begin >= end) return 0;
-    uint64_t data_end = loom_fill_has_source(&fill->source) ? (uint64_t)fill->lead + fill->source.nbytes : 0;
-    bool is_covered = fill->is_in_memory && data_end + PAGE_NBYTES > end; /* the last page by its first bytes */
+    uint64_t data_end = (uint64_t)fill->lead + fill->source.nbytes;
+    bool is_written = fill->is_in_memory && loom_fill_has_source(&fill->source);
+    bool is_covered = is_written && data_end + PAGE_NBYTES > end; /* the last page by its first bytes */
     int failed = is_covered ? 0 : loom_file_reserve(fill->fd, begin, end - begin);
     return failed ? failed : write_pieces(fill, begin, end);
 }

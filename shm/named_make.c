@@ -14,8 +14,10 @@
  */
 #include "base/fault.h"
 #include "base/file.h"
+#include "base/memory_policy.h"
 #include "base/room.h"
 #include "base/status.h"
+#include "shm/fill.h"
 #include "shm/named.h"
 
 #include <errno.h>
@@ -154,8 +156,10 @@ static parloom_status fill(const struct loom_named_making *making, const struct 
                                 "(ulimit -f)",
                                 making->name, (unsigned long long)nbytes, (unsigned long long)limit.rlim_cur);
     if (!loom_room_fits(making->owner_fd, nbytes, reason)) return refuse_room(making, nbytes, reason, error);
-    int failed = loom_file_reserve(making->owner_fd, 0, nbytes);
+    const struct loom_fill zeros = { .fd = making->owner_fd, .nbytes = nbytes, .is_in_memory = true };
+    int failed = loom_fill_file(&zeros, loom_memory_policy_around());
     if (failed == ENOSPC) return refuse_room(making, nbytes, "it is full", error);
+    if (failed == EBUSY) return refuse_room(making, nbytes, "the memory limit of the control group is reached", error);
     if (failed == 0) failed = loom_file_write_all(making->owner_fd, header, sizeof *header, 0);
     return failed == 0 ? PARLOOM_OK : fail_errno(making, failed, "reserve the space of", error);
 }

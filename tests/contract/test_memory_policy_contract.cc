@@ -5,6 +5,7 @@
 #include <parloom/parloom.h>
 
 #include <linux/mempolicy.h>
+#include <string>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <vector>
@@ -63,6 +64,28 @@ TEST_F(MemoryPolicy, OfACallIsThatOfWhatItSpills)
     EXPECT_EQ(policy_in_task(PARLOOM_MEMORY_INTERLEAVE), MPOL_INTERLEAVE);
     EXPECT_EQ(policy_in_task(PARLOOM_MEMORY_LOCAL), MPOL_LOCAL);
     EXPECT_EQ(policy_in_task(PARLOOM_MEMORY_FIRST_TOUCH), MPOL_DEFAULT) << "segments of another policy are kept warm";
+}
+
+TEST_F(MemoryPolicy, OfAScopeIsThatOfNamedArrays)
+{
+    parloom_options scope = PARLOOM_OPTIONS_INIT;
+    parloom_error error;
+    const std::string name = "parloom-test-policy-" + std::to_string(getpid());
+    for (size_t nbytes : { size_t{ 4096 }, size_t{ NBYTES } })
+        for (parloom_memory_policy policy : { PARLOOM_MEMORY_FIRST_TOUCH, PARLOOM_MEMORY_INTERLEAVE }) {
+            parloom_array array;
+            scope.memory_policy = policy;
+            ASSERT_EQ(parloom_scope_begin(&scope, nullptr), PARLOOM_OK);
+            ASSERT_EQ(parloom_array_create_named(&array, name.c_str(), PARLOOM_U8, 0, 1, &nbytes, nullptr, &error),
+                      PARLOOM_OK)
+                << error.message;
+            parloom_scope_end();
+            EXPECT_EQ(policy_of(static_cast<char *>(array.data) + nbytes - 1),
+                      policy == PARLOOM_MEMORY_INTERLEAVE ? MPOL_INTERLEAVE : MPOL_DEFAULT)
+                << nbytes;
+            EXPECT_EQ(parloom_array_unlink_named(name.c_str(), &error), PARLOOM_OK) << error.message;
+            parloom_array_release(&array);
+        }
 }
 
 TEST_F(MemoryPolicy, OfAScopeIsThatOfLargeBlocks)

@@ -4,6 +4,7 @@
 #include "support/scratch.h"
 
 #include "shm/array.h"
+#include "shm/fill.h"
 
 #include <climits>
 #include <csignal>
@@ -178,6 +179,23 @@ TEST_F(Named, FileIsTheOwnersAloneAndReserved)
         ASSERT_EQ(unlink("a"), PARLOOM_OK);
         parloom_array_release(&array);
     }
+}
+
+TEST_F(Named, FileIsOfHugePagesWhereTheKernelHasThem)
+{
+    parloom_array array, probe;
+    size_t count = 2 << 20;
+    uint64_t before = loom_fill_huge_blocks();
+    ASSERT_EQ(parloom_array_create(&probe, PARLOOM_U8, 1, &count, &error), PARLOOM_OK) << error.message;
+    parloom_array_release(&probe);
+    if (loom_fill_huge_blocks() == before) GTEST_SKIP() << "this kernel makes no huge pages here";
+    before = loom_fill_huge_blocks();
+    ASSERT_EQ(create(&array, "a", (5 << 20) / sizeof(double)), PARLOOM_OK) << error.message;
+    EXPECT_EQ(loom_fill_huge_blocks() - before, 2U);
+    EXPECT_EQ(std::accumulate(items_of(array), items_of(array) + (5 << 20) / sizeof(double), 0.0), 0.0);
+    EXPECT_EQ(std::filesystem::file_size(path_of(name("a"))), (uint64_t{ 5 } << 20) + 4096);
+    ASSERT_EQ(unlink("a"), PARLOOM_OK);
+    parloom_array_release(&array);
 }
 
 TEST_F(Named, NamesThatCannotBeAreRefused)
