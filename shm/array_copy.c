@@ -127,6 +127,7 @@ void loom_array_gather(const parloom_array *array, size_t first, size_t count, v
     int last = array->ndim - 1;
     size_t length = last < 0 ? 1 : array->shape[last];
     ptrdiff_t stride = last < 0 ? 0 : array->strides[last];
+    if (loom_array_count(array) == 0) return; /* an axis of length 0 has no index */
     for (int axis = last; axis >= 0; axis--) {
         index[axis] = first % array->shape[axis];
         first /= array->shape[axis];

@@ -301,7 +301,22 @@ TEST(ArrayCopy, MovesWhatOneItemAtATimeWouldAndLeavesGapsAlone)
         size_t first = count > 0 ? random() % count : 0;
         size_t some = count > 0 ? random() % (count - first + 1) : 0;
         std::vector<unsigned char> got(some * item);
-        if (count > 0) loom_array_gather(&array[1], first, some, got.data());
+        loom_array_gather(&array[1], first, some, got.data());
         ASSERT_TRUE(std::equal(got.begin(), got.end(), in_order.begin() + static_cast<ptrdiff_t>(first * item)));
     }
+}
+
+/* Of an array without items nothing is gathered, wherever the axis without length is. */
+TEST(Array, GatherOfAnArrayWithoutItemsDoesNothing)
+{
+    const size_t shapes[][3] = { { 0, 2, 3 }, { 2, 0, 3 }, { 2, 3, 0 }, { 0, 0, 0 } };
+    for (const auto &shape : shapes)
+        for (int ndim = 1; ndim <= 3; ndim++) {
+            parloom_array array = parloom_array_wrap(nullptr, PARLOOM_F64, ndim, shape);
+            double sentinel = 7;
+            if (loom_array_count(&array) > 0) continue;
+            loom_array_gather(&array, 0, 0, &sentinel);
+            loom_array_gather(&array, 0, 4, &sentinel);
+            EXPECT_EQ(sentinel, 7);
+        }
 }
