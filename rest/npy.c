@@ -21,32 +21,34 @@ static const unsigned char MAGIC[MAGIC_NBYTES] = { 0x93, 'N', 'U', 'M', 'P', 'Y'
 
 /* ------------------------------------------------------------------------- length */
 
+#define STREAM_ADVICE "what is compressed twice, or cut short, or in an archive is not unpacked here: do so first"
+#define PICKLE_ADVICE "a pickle is a program, which is not run: write the array with numpy.save"
+
+/* What people give for an array, and what to do with it. */
 static const struct {
     const char *kind;
     const char *magic;
     size_t nbytes;
+    const char *advice;
 } FOREIGN[] = {
-    { "gzip stream", "\x1f\x8b", 2 },
-    { "zstd stream", "\x28\xb5\x2f\xfd", 4 },
-    { "bzip2 stream", "BZh", 3 },
-    { "xz stream", "\xfd\x37zXZ", 5 },
-    { "lz4 stream", "\x04\x22\x4d\x18", 4 },
-    { "zip archive (.npz)", "PK\x03\x04", 4 },
-    { "Python pickle", "\x80\x02", 2 },
-    { "Python pickle", "\x80\x03", 2 },
-    { "Python pickle", "\x80\x04", 2 },
-    { "Python pickle", "\x80\x05", 2 },
+    { "gzip stream", "\x1f\x8b", 2, STREAM_ADVICE },
+    { "zstd stream", "\x28\xb5\x2f\xfd", 4, STREAM_ADVICE },
+    { "bzip2 stream", "BZh", 3, STREAM_ADVICE },
+    { "xz stream", "\xfd\x37zXZ", 5, STREAM_ADVICE },
+    { "lz4 stream", "\x04\x22\x4d\x18", 4, STREAM_ADVICE },
+    { "zip archive (.npz)", "PK\x03\x04", 4, "parloom_npz_open opens archives, parloom_npz_load an array of one" },
+    { "Python pickle", "\x80\x02", 2, PICKLE_ADVICE },
+    { "Python pickle", "\x80\x03", 2, PICKLE_ADVICE },
+    { "Python pickle", "\x80\x04", 2, PICKLE_ADVICE },
+    { "Python pickle", "\x80\x05", 2, PICKLE_ADVICE },
 };
 
 static parloom_status refuse_magic(const void *bytes, size_t nbytes, const char *name, parloom_error *error)
 {
     for (size_t k = 0; k < sizeof FOREIGN / sizeof FOREIGN[0]; k++)
         if (nbytes >= FOREIGN[k].nbytes && memcmp(bytes, FOREIGN[k].magic, FOREIGN[k].nbytes) == 0)
-            return loom_status_fail(
-                error, PARLOOM_ERR_UNSUPPORTED, 0,
-                "%.400s is a %s: only uncompressed .npy can be loaded (unpack it, or write it again "
-                "with numpy.save)",
-                name, FOREIGN[k].kind);
+            return loom_status_fail(error, PARLOOM_ERR_UNSUPPORTED, 0, "%.400s is a %s and no .npy file (%s)", name,
+                                    FOREIGN[k].kind, FOREIGN[k].advice);
     return loom_status_fail(error, PARLOOM_ERR_FORMAT, 0,
                             "%.400s does not start as a .npy file does (to read raw bytes, use parloom_array_map)",
                             name);

@@ -198,6 +198,24 @@ TEST(Npy, RefusesALengthNobodyNeeds)
     EXPECT_EQ(loom_npy_measure(bytes.data(), bytes.size(), "file.npy", &length, &error), PARLOOM_ERR_FORMAT);
 }
 
+TEST(Npy, SaysWhatIsToBeDoneWithWhatIsNoArray)
+{
+    const struct {
+        std::string bytes;
+        const char *advice;
+    } others[] = { { std::string("\x1f\x8b\x08\x00 something", 14), "unpacked" },
+                   { std::string("PK\x03\x04 something else", 20), "parloom_npz_open" },
+                   { std::string("\x80\x04\x95 something", 13), "numpy.save" } };
+    for (const auto &other : others) {
+        parloom_error error;
+        size_t nbytes = 0;
+        EXPECT_EQ(loom_npy_measure(other.bytes.data(), other.bytes.size(), "a.npy", &nbytes, &error),
+                  PARLOOM_ERR_UNSUPPORTED);
+        EXPECT_NE(std::strstr(error.message, other.advice), nullptr) << error.message;
+        EXPECT_EQ(std::strstr(error.message, "only uncompressed"), nullptr) << error.message;
+    }
+}
+
 TEST(Npy, RefusesEveryTruncation)
 {
     std::string whole = of_type("[('a', '<f8'), ('in', [('b', '<i4', (2,))])]");
