@@ -40,8 +40,8 @@ static int write_gathered(int fd, const parloom_array *array, uint64_t offset)
     int failed = piece == NULL ? ENOMEM : 0;
     for (size_t first = 0; first < count && failed == 0; first += step) {
         size_t items = count - first < step ? count - first : step;
-        loom_array_gather(array, first, items, piece);
-        failed = loom_file_write_all(fd, piece, items * item_nbytes, offset + first * item_nbytes);
+        failed = loom_array_read(array, first, items, piece);
+        if (failed == 0) failed = loom_file_write_all(fd, piece, items * item_nbytes, offset + first * item_nbytes);
     }
     free(piece);
     return failed;
@@ -73,6 +73,12 @@ static int write_with_gaps(int fd, const parloom_array *array, const char *heade
 
 static parloom_status fail_write(const parloom_array *array, const char *path, int failed, parloom_error *error)
 {
+    if (failed == EFAULT)
+        return loom_status_fail(
+            error, PARLOOM_ERR_IO, failed,
+            "an array for %.400s lies in a mapped file that was cut short since (what had that name "
+            "before is still there)",
+            path);
     if (failed == EBUSY)
         return loom_status_fail(error, PARLOOM_ERR_SPACE, failed,
                                 "no room for %zu bytes of an array in %.400s: the memory limit of the control group is "

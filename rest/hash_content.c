@@ -4,22 +4,18 @@
  *
  * Pieces  as many whole items as fit in 1 MiB, at least one. Where they lie depends on nothing else, so that the digest
  *         is the same for any number of workers. Items that lie with gaps are gathered piece by piece.
- * Files   what is mapped from a file of the user's is read by process_vm_readv: where somebody has cut the file short,
- *         that is an EFAULT and not a SIGBUS. It costs a copy within the cache. Items with gaps are gathered from the
- *         mapping itself; before each piece is looked whether the file still has its length.
+ * Files   what is mapped from a file of the user's is copied by the kernel: where somebody has cut the file short, that
+ *         is an EFAULT and not a SIGBUS (shm/array_read.c).
  */
 #include "base/memory.h"
 #include "base/options.h"
 #include "base/status.h"
 #include "rest/hash.h"
 #include "shm/array.h"
-#include "shm/segment.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
 #define PIECE_NBYTES ((size_t)1 << 20)
 #define BLOCK_NBYTES ((size_t)1 << 17) /* what is copied out of a mapped file at once: stays in the cache */
@@ -34,38 +30,13 @@ struct work {
 
 /* ------------------------------------------------------------------------ files */
 
-static bool is_mapped_file(const parloom_array *array)
-{
-    const struct loom_segment *segment = loom_segment_of(array->data);
-    if (segment != NULL) return loom_segment_is_mapped_file(segment->access);
-    return parloom_array_is_memmap(array); /* mapped where workers do not see it */
-}
-
-static bool is_whole(const parloom_array *array)
-{
-    const struct loom_segment *segment = loom_segment_of(array->data);
-    return segment == NULL || !loom_segment_is_mapped_file(segment->access) || loom_segment_is_whole(segment);
-}
-
-/* 0 or an errno. ENOSYS and EPERM (a sandbox): the plain way. */
-static int copy_block(void *block, const char *bytes, size_t nbytes)
-{
-    struct iovec to = { block, nbytes };
-    struct iovec from = { (void *)(uintptr_t)bytes, nbytes };
-    ssize_t copied = process_vm_readv(getpid(), &to, 1, &from, 1, 0);
-    if (copied == (ssize_t)nbytes) return 0;
-    if (copied >= 0 || (errno != ENOSYS && errno != EPERM)) return copied >= 0 ? EFAULT : errno;
-    memcpy(block, bytes, nbytes);
-    return 0;
-}
-
 static int add_file(struct loom_hash_state *state, const char *bytes, size_t nbytes, void *block)
 {
     int failed = 0;
     if (block == NULL) return 0; /* of an array without items */
     for (size_t done = 0; done < nbytes && failed == 0; done += BLOCK_NBYTES) {
         size_t part = nbytes - done < BLOCK_NBYTES ? nbytes - done : BLOCK_NBYTES;
-        failed = copy_block(block, bytes + done, part);
+        failed = loom_array_read_bytes(block, bytes + done, part);
         if (failed == 0) loom_hash_state_add(state, block, part);
     }
     return failed;
@@ -93,10 +64,9 @@ static int add_range(struct loom_hash_state *state, const struct work *work, con
         loom_hash_state_add(state, bytes, nbytes);
         return 0;
     }
-    if (work->is_file && !is_whole(array)) return EFAULT;
-    loom_array_gather(array, first, items, buffer);
-    loom_hash_state_add(state, buffer, nbytes);
-    return 0;
+    int failed = loom_array_read(array, first, items, buffer);
+    if (failed == 0) loom_hash_state_add(state, buffer, nbytes);
+    return failed;
 }
 
 /* Out of a task: its code is the status. */
@@ -211,7 +181,7 @@ parloom_status loom_hash_add_items(struct loom_hash *hash, const parloom_array *
     struct work work = { .algorithm = hash->state.algorithm, .count = loom_array_count(array) };
     work.per_piece = array->item_nbytes < PIECE_NBYTES ? PIECE_NBYTES / array->item_nbytes : 1;
     work.is_contiguous = loom_array_is_contiguous(array, false);
-    work.is_file = is_mapped_file(array);
+    work.is_file = loom_array_is_file(array);
     if (work.count > work.per_piece) return add_pieces(hash, array, &work, error);
     return add_whole(hash, array, &work, error);
 }

@@ -12,6 +12,7 @@
 #include "rest/zip_writer.h"
 #include "shm/array.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,13 +98,36 @@ static parloom_status check_arrays(const struct request *request, uint64_t *nbyt
 
 /* -------------------------------------------------------------------------- write */
 
-static parloom_status add_whole(struct loom_zip_writer *writer, const parloom_array *array, parloom_error *error)
+static parloom_status fail_read(const struct loom_zip_writer *writer, int failed, parloom_error *error)
+{
+    if (failed == EFAULT)
+        return loom_status_fail(error, PARLOOM_ERR_IO, failed,
+                                "an array for %.400s lies in a mapped file that was cut short since", writer->path);
+    return loom_status_fail(error, PARLOOM_ERR_MEMORY, 0, "memory is short while %.400s is written", writer->path);
+}
+
+/* From the array itself, or by way of a piece from a file that is mapped. */
+static parloom_status add_whole(struct loom_zip_writer *writer, const parloom_array *array, char *piece,
+                                parloom_error *error)
 {
     const char *bytes = array->data;
     size_t nbytes = parloom_array_nbytes(array);
     parloom_status status = PARLOOM_OK;
-    for (size_t at = 0; at < nbytes && status == PARLOOM_OK; at += PIECE_NBYTES)
-        status = loom_zip_add(writer, bytes + at, nbytes - at < PIECE_NBYTES ? nbytes - at : PIECE_NBYTES, error);
+    for (size_t at = 0; at < nbytes && status == PARLOOM_OK; at += PIECE_NBYTES) {
+        size_t part = nbytes - at < PIECE_NBYTES ? nbytes - at : PIECE_NBYTES;
+        int failed = piece != NULL ? loom_array_read_bytes(piece, bytes + at, part) : 0;
+        status = failed == 0 ? loom_zip_add(writer, piece != NULL ? piece : bytes + at, part, error)
+                             : fail_read(writer, failed, error);
+    }
+    return status;
+}
+
+static parloom_status add_mapped(struct loom_zip_writer *writer, const parloom_array *array, parloom_error *error)
+{
+    char *piece = loom_memory_aligned(64, PIECE_NBYTES);
+    if (piece == NULL) return fail_read(writer, ENOMEM, error);
+    parloom_status status = add_whole(writer, array, piece, error);
+    free(piece);
     return status;
 }
 
@@ -112,13 +136,13 @@ static parloom_status add_gathered(struct loom_zip_writer *writer, const parloom
     size_t count = loom_array_count(array);
     size_t step = array->item_nbytes < PIECE_NBYTES ? PIECE_NBYTES / array->item_nbytes : 1;
     char *piece = loom_memory_aligned(64, step * array->item_nbytes);
-    if (piece == NULL)
-        return loom_status_fail(error, PARLOOM_ERR_MEMORY, 0, "memory is short while %.400s is written", writer->path);
+    if (piece == NULL) return fail_read(writer, ENOMEM, error);
     parloom_status status = PARLOOM_OK;
     for (size_t first = 0; first < count && status == PARLOOM_OK; first += step) {
         size_t items = count - first < step ? count - first : step;
-        loom_array_gather(array, first, items, piece);
-        status = loom_zip_add(writer, piece, items * array->item_nbytes, error);
+        int failed = loom_array_read(array, first, items, piece);
+        status = failed == 0 ? loom_zip_add(writer, piece, items * array->item_nbytes, error)
+                             : fail_read(writer, failed, error);
     }
     free(piece);
     return status;
@@ -138,7 +162,7 @@ static parloom_status add_array(struct loom_zip_writer *writer, const struct req
     parloom_status status = loom_zip_begin_member(writer, name, nbytes, request->is_packed, request->level, error);
     if (status == PARLOOM_OK) status = loom_zip_add(writer, header, header_nbytes, error);
     if (status == PARLOOM_OK && (is_c || is_fortran))
-        status = add_whole(writer, array, error);
+        status = loom_array_is_file(array) ? add_mapped(writer, array, error) : add_whole(writer, array, NULL, error);
     else if (status == PARLOOM_OK)
         status = add_gathered(writer, array, error);
     return status == PARLOOM_OK ? loom_zip_end_member(writer, error) : status;

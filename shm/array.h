@@ -48,6 +48,13 @@ void loom_array_copy_items(const parloom_array *to, const parloom_array *from);
 /* Copies count items from the first-th on, counted in C order, one behind the other. */
 void loom_array_gather(const parloom_array *array, size_t first, size_t count, void *items_out);
 
+/* It lies in a file of the user's that is mapped, and that somebody may cut short. */
+bool loom_array_is_file(const parloom_array *array);
+/* As loom_array_gather. Of such a file: 0 or EFAULT, where it was cut, or ENOMEM. */
+int loom_array_read(const parloom_array *array, size_t first, size_t count, void *items_out);
+/* Bytes of such a file: 0 or EFAULT. */
+int loom_array_read_bytes(void *into, const void *bytes, size_t nbytes);
+
 /* Of a checked array: where it lies in a mapped file that somebody has cut short since, IO: whoever reads its bytes
  * would die of it. */
 parloom_status loom_array_check_whole(const parloom_array *array, parloom_error *error);

@@ -37,8 +37,10 @@ inline long call_of(pid_t child)
 /*
  * Runs work in a forked child, whose result is its exit status. kill_at: stop of the child at which it is killed, two
  * for each system call (before it, and after it); below 0: never. A call that is killed before it begins has no effect.
+ * at_stop is called at each of them, in this process, while the child stands still.
  */
-inline stepped run_stepped(const std::function<int()> &work, int kill_at)
+inline stepped run_stepped(const std::function<int()> &work, int kill_at,
+                           const std::function<void(int)> &at_stop = nullptr)
 {
     stepped result;
     pid_t child = fork();
@@ -56,6 +58,7 @@ inline stepped run_stepped(const std::function<int()> &work, int kill_at)
             waitpid(child, &result.status, 0);
             return result;
         }
+        if (at_stop) at_stop(stop);
         int number = WSTOPSIG(result.status);
         bool is_call = number == (SIGTRAP | 0x80) || number == SIGSTOP;
         ptrace(PTRACE_SYSCALL, child, nullptr, is_call ? 0 : number);

@@ -118,6 +118,56 @@ TEST_F(DumpSteps, OfALongDumpIntoMemoryAreAsSafe)
     EXPECT_GT(expect_whole([this](const std::string &file) { return dump_long(file); }), 60);
 }
 
+/* Between any two system calls of a dump somebody cuts the file short in which the array lies: the dump is whole, or a
+ * status and not there, and nobody dies of it. */
+TEST_F(DumpSteps, BetweenWhichTheMappedFileIsCutShortAreAStatus)
+{
+#ifdef LOOM_TEST_SANITIZED
+    GTEST_SKIP() << "a sanitizer makes system calls of its own";
+#endif
+    const std::string source = path("source"), file = path("a.npy");
+    const std::string bytes(3 << 20, 'c');
+    auto dump = [&](size_t step, bool is_archive) {
+        parloom_array array;
+        size_t count = bytes.size() / step;
+        auto stride = static_cast<ptrdiff_t>(step);
+        if (parloom_array_map(&array, source.c_str(), PARLOOM_MMAP_R, 0, PARLOOM_U8, 0, 1, &count, &stride, nullptr) !=
+            PARLOOM_OK)
+            return 1;
+        const char *name = "a";
+        parloom_status status = is_archive ? parloom_npz_dump(file.c_str(), &name, &array, 1, nullptr, 0, nullptr)
+                                           : parloom_array_dump(&array, file.c_str(), nullptr, 0, nullptr);
+        return status == PARLOOM_OK ? 0 : status == PARLOOM_ERR_IO ? 2 : 3;
+    };
+    for (bool is_archive : { false, true })
+        for (size_t step : { 1U, 3U, 9000U }) {
+            write(source, bytes);
+            ASSERT_EQ(dump(step, is_archive), 0);
+            const std::string whole = read(file);
+            int refused = 0, done = 0;
+            bool is_last = false;
+            for (int cut_at = 0; !is_last; cut_at += 1 + cut_at / 16) {
+                std::filesystem::remove(file);
+                write(source, bytes);
+                is_last = true;
+                loom::stepped run = loom::run_stepped([&] { return dump(step, is_archive); }, -1,
+                                                      [&](int stop) {
+                                                          if (stop != cut_at) return;
+                                                          is_last = false;
+                                                          std::filesystem::resize_file(source, 4096);
+                                                      });
+                ASSERT_TRUE(WIFEXITED(run.status)) << "killed by signal " << WTERMSIG(run.status) << " at " << cut_at;
+                int code = WEXITSTATUS(run.status);
+                EXPECT_TRUE(code <= 2) << code; /* 1: cut before it was mapped */
+                EXPECT_EQ(read(file) == whole, code == 0) << cut_at;
+                EXPECT_EQ(std::filesystem::exists(file), code == 0) << cut_at;
+                (code == 2 ? refused : done)++;
+            }
+            EXPECT_GT(refused, 3) << step;
+            EXPECT_GT(done, 1) << step;
+        }
+}
+
 TEST_F(DumpSteps, OfAnArchiveAreAsSafe)
 {
 #ifdef LOOM_TEST_SANITIZED
