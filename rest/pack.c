@@ -8,10 +8,19 @@
 #include "rest/npy.h"
 #include "shm/array.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 enum { GATHER_NBYTES = 1 << 20, OUT_NBYTES = 1 << 18 };
 _Static_assert(sizeof((struct loom_pack){ 0 }.header) >= LOOM_NPY_FORMAT_NBYTES, "room for every header");
+
+static parloom_status fail_read(int failed, parloom_error *error)
+{
+    if (failed == EFAULT)
+        return loom_status_fail(error, PARLOOM_ERR_IO, failed,
+                                "an array lies in a mapped file that was cut short since");
+    return loom_status_fail(error, PARLOOM_ERR_MEMORY, 0, "memory is short while an array is packed");
+}
 
 /* Whole items, from the one on in which the byte lies. */
 static parloom_status gather(struct loom_pack_cursor *cursor, uint64_t offset, size_t wanted, const void **piece_out,
@@ -28,7 +37,8 @@ static parloom_status gather(struct loom_pack_cursor *cursor, uint64_t offset, s
     if (count > room / item_nbytes) count = room / item_nbytes;
     if (count > (skipped + wanted + item_nbytes - 1) / item_nbytes)
         count = (skipped + wanted + item_nbytes - 1) / item_nbytes;
-    loom_array_gather(pack->array, first, count, cursor->gathered);
+    int failed = loom_array_read(pack->array, first, count, cursor->gathered);
+    if (failed != 0) return fail_read(failed, error);
     size_t nbytes = count * item_nbytes - skipped;
     *piece_out = cursor->gathered + skipped;
     *nbytes_out = nbytes < wanted ? nbytes : wanted;
@@ -121,6 +131,16 @@ static parloom_status write_compressed(struct loom_pack_cursor *cursor, parloom_
     return status;
 }
 
+/* Of an array without gaps: the same bytes along one axis. */
+static parloom_array flatten(const parloom_array *array)
+{
+    parloom_array flat = *array;
+    flat.ndim = 1;
+    flat.shape[0] = loom_array_count(array);
+    flat.strides[0] = (ptrdiff_t)array->item_nbytes;
+    return flat;
+}
+
 parloom_status loom_pack(const parloom_array *array, int fd, const char *name, const struct loom_codec_choice *choice,
                          parloom_error *error)
 {
@@ -130,6 +150,12 @@ parloom_status loom_pack(const parloom_array *array, int fd, const char *name, c
     pack.header_nbytes = loom_npy_format(array, is_fortran, pack.header);
     pack.nbytes = (uint64_t)pack.header_nbytes + parloom_array_nbytes(array);
     pack.is_contiguous = is_c || is_fortran;
+    /* A coder must not meet the end of a mapped file that somebody cuts short. */
+    const parloom_array flat = flatten(array);
+    if (pack.is_contiguous && pack.codec != NULL && loom_array_is_file(array)) {
+        pack.array = &flat;
+        pack.is_contiguous = false;
+    }
     if (pack.codec != NULL && (pack.codec->ops.flags & PARLOOM_CODEC_FRAMES) != 0)
         return loom_pack_frames(&pack, error);
     struct loom_pack_cursor cursor = { &pack, 0, pack.nbytes, NULL };

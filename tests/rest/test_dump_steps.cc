@@ -127,7 +127,7 @@ TEST_F(DumpSteps, BetweenWhichTheMappedFileIsCutShortAreAStatus)
 #endif
     const std::string source = path("source"), file = path("a.npy");
     const std::string bytes(3 << 20, 'c');
-    auto dump = [&](size_t step, bool is_archive) {
+    auto dump = [&](size_t step, const char *way) {
         parloom_array array;
         size_t count = bytes.size() / step;
         auto stride = static_cast<ptrdiff_t>(step);
@@ -135,14 +135,16 @@ TEST_F(DumpSteps, BetweenWhichTheMappedFileIsCutShortAreAStatus)
             PARLOOM_OK)
             return 1;
         const char *name = "a";
-        parloom_status status = is_archive ? parloom_npz_dump(file.c_str(), &name, &array, 1, nullptr, 0, nullptr)
-                                           : parloom_array_dump(&array, file.c_str(), nullptr, 0, nullptr);
+        parloom_status status =
+            std::string(way) == "npz"
+                ? parloom_npz_dump(file.c_str(), &name, &array, 1, nullptr, 0, nullptr)
+                : parloom_array_dump(&array, file.c_str(), way, std::string(way) == "zlib" ? 1 : 0, nullptr);
         return status == PARLOOM_OK ? 0 : status == PARLOOM_ERR_IO ? 2 : 3;
     };
-    for (bool is_archive : { false, true })
+    for (const char *way : { "none", "npz", "zlib" })
         for (size_t step : { 1U, 3U, 9000U }) {
             write(source, bytes);
-            ASSERT_EQ(dump(step, is_archive), 0);
+            ASSERT_EQ(dump(step, way), 0);
             const std::string whole = read(file);
             int refused = 0, done = 0;
             bool is_last = false;
@@ -150,7 +152,7 @@ TEST_F(DumpSteps, BetweenWhichTheMappedFileIsCutShortAreAStatus)
                 std::filesystem::remove(file);
                 write(source, bytes);
                 is_last = true;
-                loom::stepped run = loom::run_stepped([&] { return dump(step, is_archive); }, -1,
+                loom::stepped run = loom::run_stepped([&] { return dump(step, way); }, -1,
                                                       [&](int stop) {
                                                           if (stop != cut_at) return;
                                                           is_last = false;
