@@ -4,8 +4,6 @@
  *
  * Round by round a loop compresses as many frames as there are slots, each into memory of its own; then they are
  * written in order. Where frames are cut depends on the codec alone: the bytes are the same for any number of threads.
- * The loop runs on threads, in the caller's memory, with none of the limits that a scope may have set for tasks. Where
- * no loop can be run as things are, the frames are compressed one by one.
  */
 #include "rest/pack.h"
 
@@ -14,7 +12,7 @@
 
 #include <stdlib.h>
 
-enum { FRAME_NBYTES = 4 << 20, SLOTS_MAX = 64, HEADROOM = 4096 };
+enum { FRAME_NBYTES = 4 << 20, HEADROOM = 4096 };
 
 struct slot {
     uint64_t begin, end; /* of the bytes that are written; the slot's thread alone writes what follows */
@@ -68,7 +66,8 @@ static parloom_status feed(const struct loom_codec *codec, void *stream, parloom
 
 static parloom_status compress_frame(const struct loom_pack *pack, struct slot *slot)
 {
-    struct loom_pack_cursor cursor = { pack, slot->begin, slot->end, NULL };
+    bool is_whole = (pack->codec->ops.flags & PARLOOM_CODEC_ITEMS) != 0; /* it wants the frame at once */
+    struct loom_pack_cursor cursor = { pack, slot->begin, slot->end, is_whole ? 0 : LOOM_PACK_PIECE_NBYTES, NULL };
     parloom_codec_step step = { .is_last = false };
     void *stream = NULL;
     slot->used = 0;
@@ -76,8 +75,10 @@ static parloom_status compress_frame(const struct loom_pack *pack, struct slot *
     if (status != PARLOOM_OK) return status;
     while (status == PARLOOM_OK && !step.is_last) {
         status = loom_pack_next(&cursor, &step.in, &step.in_nbytes, &slot->error);
+        size_t nbytes = step.in_nbytes;
         step.is_last = cursor.at == cursor.end;
         if (status == PARLOOM_OK) status = feed(pack->codec, stream, &step, slot);
+        if (status == PARLOOM_OK) status = loom_effort_advance(pack->effort, nbytes, &slot->error);
     }
     pack->codec->ops.close(stream);
     free(cursor.gathered);
@@ -85,12 +86,10 @@ static parloom_status compress_frame(const struct loom_pack *pack, struct slot *
 }
 
 /* A failure is the slot's, so that the caller reports the first one of the file. */
-static int compress_slot(const parloom_task *task, void *const *args)
+static void compress_slot(void *state, size_t k)
 {
-    const struct round *round = args[0];
-    struct slot *slot = &round->slots[task->index];
-    slot->status = compress_frame(round->pack, slot);
-    return 0;
+    struct round *round = state;
+    round->slots[k].status = compress_frame(round->pack, &round->slots[k]);
 }
 
 static size_t frame_nbytes(const struct loom_pack *pack)
@@ -117,36 +116,6 @@ static void hand_out(struct round *round, size_t slots)
     }
 }
 
-static void compress_one_by_one(struct round *round)
-{
-    for (size_t k = 0; k < round->count; k++) round->slots[k].status = compress_frame(round->pack, &round->slots[k]);
-}
-
-/* What would end the loop early or tell of it belongs to the caller's tasks. */
-static parloom_status compress_at_once(struct round *round, int n_jobs, parloom_error *error)
-{
-    parloom_arg args[] = { parloom_inout(round, sizeof *round) };
-    parloom_options options = { .struct_size = sizeof options,
-                                .n_jobs = n_jobs,
-                                .backend = "threads",
-                                .require = PARLOOM_REQUIRE_SHAREDMEM,
-                                .batch_size = 1,
-                                .task_timeout = -1,
-                                .timeout = -1,
-                                .retries = -1,
-                                .verbose = -1,
-                                .inner_max_num_threads = 1 };
-    parloom_error own;
-    parloom_status status = parloom_for(round->count, compress_slot, args, 1, &options, &own);
-    if (status == PARLOOM_OK) return PARLOOM_OK;
-    if (status == PARLOOM_ERR_INVALID || status == PARLOOM_ERR_UNSUPPORTED || status == PARLOOM_ERR_BUSY) {
-        compress_one_by_one(round);
-        return PARLOOM_OK;
-    }
-    if (error != NULL) *error = own;
-    return status;
-}
-
 static parloom_status write_round(const struct round *round, parloom_error *error)
 {
     for (size_t k = 0; k < round->count; k++) {
@@ -159,15 +128,13 @@ static parloom_status write_round(const struct round *round, parloom_error *erro
     return PARLOOM_OK;
 }
 
-static parloom_status write_rounds(struct round *round, size_t slots, int n_jobs, parloom_error *error)
+static parloom_status write_rounds(struct round *round, size_t slots, parloom_error *error)
 {
+    const struct loom_pack *pack = round->pack;
     parloom_status status = PARLOOM_OK;
-    while (status == PARLOOM_OK && round->next < round->pack->nbytes) {
+    while (status == PARLOOM_OK && round->next < pack->nbytes) {
         hand_out(round, slots);
-        if (round->count > 1)
-            status = compress_at_once(round, n_jobs, error);
-        else
-            compress_one_by_one(round);
+        status = loom_effort_share(pack->effort, round->count, compress_slot, round, error);
         if (status == PARLOOM_OK) status = write_round(round, error);
     }
     return status;
@@ -175,15 +142,11 @@ static parloom_status write_rounds(struct round *round, size_t slots, int n_jobs
 
 parloom_status loom_pack_frames(const struct loom_pack *pack, parloom_error *error)
 {
-    uint64_t frames = (pack->nbytes - 1) / frame_nbytes(pack) + 2;
-    int n_jobs = parloom_effective_n_jobs(0);
-    size_t slots = n_jobs > 1 ? (size_t)n_jobs * 2 : 1;
-    if (slots > SLOTS_MAX) slots = SLOTS_MAX;
-    if (slots > frames) slots = (size_t)frames;
+    size_t slots = loom_effort_slots(pack->effort, (pack->nbytes - 1) / frame_nbytes(pack) + 2);
     struct slot *memory = loom_memory_zeroed(slots, sizeof *memory);
     if (memory == NULL) return loom_status_fail(error, PARLOOM_ERR_MEMORY, 0, "memory is short to compress");
     struct round round = { pack, memory, 0, 0 };
-    parloom_status status = write_rounds(&round, slots, n_jobs, error);
+    parloom_status status = write_rounds(&round, slots, error);
     for (size_t k = 0; k < slots; k++) free(memory[k].out);
     free(memory);
     return status;

@@ -77,24 +77,27 @@ static parloom_status check_claim(const struct loom_unpack_source *source, const
 
 static parloom_status read_items(struct loom_unpack_source *source, const struct loom_npy_header *header,
                                  const char *text, bool is_all, parloom_byte_order order, parloom_array *array,
-                                 parloom_error *error)
+                                 struct loom_effort *effort, parloom_error *error)
 {
     parloom_status status = check_claim(source, header, error);
     *array = loom_npy_describe(header);
     if (status == PARLOOM_OK) status = loom_array_allocate(array, false, error);
     if (status != PARLOOM_OK) return status;
+    source->effort = effort;
+    loom_effort_expect(effort, header->payload_nbytes, 0);
     status = read_whole(source, array->data, header->payload_nbytes, error);
     if (status == PARLOOM_OK) status = loom_unpack_source_finish(source, is_all, error);
     if (status == PARLOOM_OK && order == PARLOOM_BYTE_ORDER_KEPT)
         array->flags |= header->is_swapped ? LOOM_ARRAY_SWAPPED : 0U;
     else if (status == PARLOOM_OK)
         status = loom_npy_make_native(header, text, array->data, source->name, error);
+    if (status == PARLOOM_OK) status = loom_effort_end(effort, error);
     if (status != PARLOOM_OK) parloom_array_release(array);
     return status;
 }
 
 parloom_status loom_unpack(parloom_array *array_out, int fd, const char *name, bool is_all, parloom_byte_order order,
-                           parloom_error *error)
+                           struct loom_effort *effort, parloom_error *error)
 {
     struct loom_unpack_source source;
     struct loom_npy_header header;
@@ -103,7 +106,7 @@ parloom_status loom_unpack(parloom_array *array_out, int fd, const char *name, b
     parloom_status status = loom_unpack_source_open(&source, fd, name, error);
     if (status != PARLOOM_OK) return status;
     status = read_header(&source, &header, &text, error);
-    if (status == PARLOOM_OK) status = read_items(&source, &header, text, is_all, order, &array, error);
+    if (status == PARLOOM_OK) status = read_items(&source, &header, text, is_all, order, &array, effort, error);
     free(text);
     loom_unpack_source_close(&source);
     if (status == PARLOOM_OK) *array_out = array;

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { BUFFER_NBYTES = 1 << 18, MAGIC_NBYTES = 6 };
+enum { BUFFER_NBYTES = 1 << 18, PIECE_NBYTES = 8 << 20, PACKED_PIECE_NBYTES = 1 << 20, MAGIC_NBYTES = 6 };
 
 static parloom_status fail_read(const struct loom_unpack_source *source, int failed, parloom_error *error)
 {
@@ -90,15 +90,24 @@ void loom_unpack_source_close(struct loom_unpack_source *source)
 
 /* -------------------------------------------------------------------------- read */
 
+static parloom_status advance(const struct loom_unpack_source *source, size_t nbytes, parloom_error *error)
+{
+    return source->effort == NULL ? PARLOOM_OK : loom_effort_advance(source->effort, nbytes, error);
+}
+
 static parloom_status read_plain(struct loom_unpack_source *source, char *data, size_t nbytes, size_t *got_out,
                                  parloom_error *error)
 {
     size_t done = waiting(source) < nbytes ? waiting(source) : nbytes, got = 1;
     memcpy(data, source->buffer + source->at, done);
     source->at += done;
+    parloom_status status = advance(source, done, error);
+    if (status != PARLOOM_OK) return status;
     for (; done < nbytes && got > 0; done += got) {
-        int failed = loom_descriptor_read_some(source->fd, data + done, nbytes - done, &got);
-        if (failed != 0) return fail_read(source, failed, error);
+        size_t wanted = nbytes - done < PIECE_NBYTES ? nbytes - done : PIECE_NBYTES;
+        int failed = loom_descriptor_read_some(source->fd, data + done, wanted, &got);
+        status = failed != 0 ? fail_read(source, failed, error) : advance(source, got, error);
+        if (status != PARLOOM_OK) return status;
     }
     *got_out = done;
     return PARLOOM_OK;
@@ -152,21 +161,25 @@ static parloom_status step(struct loom_unpack_source *source, parloom_codec_step
                             source->codec->name);
 }
 
-/* A coder may hold what it has taken: it is asked with nothing new before more is waited for. */
+/* A coder may hold what it has taken: it is asked with nothing new before more is waited for. What wants whole frames
+ * is given room for them; others write a piece at a time, and it is told how far they are. */
 static parloom_status read_packed(struct loom_unpack_source *source, char *data, size_t nbytes, size_t *got_out,
                                   parloom_error *error)
 {
-    parloom_codec_step so_far = { .out = data, .out_nbytes = nbytes };
+    size_t most = (source->codec->ops.flags & PARLOOM_CODEC_ITEMS) != 0 ? SIZE_MAX : PACKED_PIECE_NBYTES, done = 0;
     parloom_status status = PARLOOM_OK;
-    while (status == PARLOOM_OK && so_far.out_nbytes > 0) {
+    while (status == PARLOOM_OK && done < nbytes) {
         if (source->stream == NULL) status = begin_stream(source, error);
         if (status != PARLOOM_OK || source->stream == NULL) break;
-        size_t before = so_far.out_nbytes, in = waiting(source);
-        status = step(source, &so_far, error);
-        if (status == PARLOOM_OK && before == so_far.out_nbytes && waiting(source) == 0 && in == 0)
-            status = fill_some(source, error);
+        size_t room = nbytes - done < most ? nbytes - done : most, in = waiting(source);
+        parloom_codec_step piece = { .out = data + done, .out_nbytes = room };
+        status = step(source, &piece, error);
+        size_t written = room - piece.out_nbytes;
+        done += written;
+        if (status == PARLOOM_OK) status = advance(source, written, error);
+        if (status == PARLOOM_OK && written == 0 && waiting(source) == 0 && in == 0) status = fill_some(source, error);
     }
-    *got_out = nbytes - so_far.out_nbytes;
+    *got_out = done;
     return status;
 }
 

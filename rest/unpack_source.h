@@ -4,10 +4,7 @@
 #define LOOM_REST_UNPACK_SOURCE_H
 
 #include "rest/codec.h"
-
-#ifdef __cplusplus
-extern "C" {
-#endif
+#include "rest/effort.h"
 
 struct loom_unpack_source {
     int fd;
@@ -18,7 +15,8 @@ struct loom_unpack_source {
     size_t streams;           /* begun so far */
     unsigned char *buffer;    /* [at, have) was read and not yet taken */
     size_t at, have;
-    bool has_ended; /* the descriptor has no more */
+    bool has_ended;             /* the descriptor has no more */
+    struct loom_effort *effort; /* advanced by what is read; NULL: by nothing yet */
 };
 
 /* Reads the first bytes, and knows by them what it is. IO MEMORY UNSUPPORTED; FORMAT: neither .npy nor compressed. */
@@ -33,7 +31,4 @@ parloom_status loom_unpack_source_read(struct loom_unpack_source *source, void *
 parloom_status loom_unpack_source_finish(struct loom_unpack_source *source, bool is_all, parloom_error *error);
 void loom_unpack_source_close(struct loom_unpack_source *source);
 
-#ifdef __cplusplus
-}
-#endif
 #endif
