@@ -32,7 +32,7 @@ struct loom_codec_choice {
     int level; /* 0: its default */
 };
 
-/* text: as for parloom_array_dump; NULL: by the ending of path. path NULL: there is none. INVALID with the names that
+/* text: as for parloom_array_dump; NULL: by the ending of path, else zlib where there is a level. path NULL: no ending. INVALID with the names that
  * are known; UNSUPPORTED: not in this build. */
 parloom_status loom_codec_choose(const char *text, const char *path, int level, struct loom_codec_choice *choice_out,
                                  parloom_error *error);

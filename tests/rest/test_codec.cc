@@ -4,6 +4,9 @@
 #include "rest/packed.h"
 #include "rest/samples.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 using Codec = Packed;
 
 TEST_F(Codec, GivesBackWhatItWasGivenAtEveryLevel)
@@ -159,10 +162,28 @@ TEST_F(Codec, RefusesNamesAndLevelsThatAreNone)
         EXPECT_EQ(dump(values, "a", codec), PARLOOM_ERR_INVALID) << codec;
     for (int level : { -1, 10, 1 << 20 }) EXPECT_EQ(dump(values, "a", "zlib", level), PARLOOM_ERR_INVALID) << level;
     EXPECT_EQ(dump(values, "a", "zlib:3", 4), PARLOOM_ERR_INVALID);
-    EXPECT_EQ(dump(values, "a", nullptr, 4), PARLOOM_ERR_INVALID);
+    EXPECT_EQ(dump(values, "a", "none", 4), PARLOOM_ERR_INVALID);
     EXPECT_FALSE(std::filesystem::exists(path("a")));
     EXPECT_EQ(dump(values, "a", "zlib:3", 3), PARLOOM_OK);
     EXPECT_EQ(dump(values, "a", "zlib:0"), PARLOOM_OK);
+}
+
+/* joblib's compress=3. */
+TEST_F(Codec, IsZlibWhereThereIsALevelAlone)
+{
+    std::vector<double> values = waves(20000);
+    if (dump(values, "wanted", "zlib", 6) == PARLOOM_ERR_UNSUPPORTED) GTEST_SKIP() << "this build is without zlib";
+    for (const char *file : { "a", "a.npy" }) {
+        ASSERT_EQ(dump(values, file, nullptr, 6), PARLOOM_OK) << error.message;
+        EXPECT_EQ(read(path(file)), read(path("wanted"))) << file;
+    }
+    ASSERT_EQ(dump(values, "a.npy.gz", nullptr, 6), PARLOOM_OK);
+    EXPECT_EQ(read(path("a.npy.gz")).substr(0, 2), "\x1f\x8b"); /* what the name says wins */
+    parloom_array array = wrap(values);
+    int fd = open(path("fd").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    ASSERT_EQ(parloom_array_dump_fd(&array, fd, nullptr, 6, &error), PARLOOM_OK) << error.message;
+    close(fd);
+    EXPECT_EQ(read(path("fd")), read(path("wanted")));
 }
 
 TEST_F(Codec, CompressesMoreAtAHigherLevel)
