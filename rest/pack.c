@@ -127,7 +127,7 @@ static parloom_status write_compressed(struct loom_pack_cursor *cursor, parloom_
 
 static parloom_status write_all(const struct loom_pack *pack, parloom_error *error)
 {
-    if (pack->codec != NULL && (pack->codec->ops.flags & PARLOOM_CODEC_FRAMES) != 0)
+    if (pack->codec != NULL && ((pack->codec->ops.flags & PARLOOM_CODEC_FRAMES) != 0 || pack->codec->joint != NULL))
         return loom_pack_frames(pack, error);
     struct loom_pack_cursor cursor = { pack, 0, pack->nbytes, LOOM_PACK_PIECE_NBYTES, NULL };
     parloom_status status = pack->codec == NULL ? write_plain(&cursor, error) : write_compressed(&cursor, error);

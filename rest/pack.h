@@ -3,8 +3,8 @@
  * pack.h - an array to a descriptor: header and items, compressed or as they are.
  *
  *   header ++ items ──┬─ not compressed ──────────────────────────────┐
- *                     ├─ one stream (zlib, lzma) ── one coder ─────────┼──> descriptor, from its position on
- *                     └─ streams of frame_nbytes ── a coder each, in a loop ──┘
+ *                     ├─ one stream (lzma) ── one coder ───────────────┼──> descriptor, from its position on
+ *                     └─ streams, or parts of one (zlib), of frame_nbytes ── a coder each, in a loop ──┘
  */
 #ifndef LOOM_REST_PACK_H
 #define LOOM_REST_PACK_H

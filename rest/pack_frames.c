@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * pack_frames.c - an array to a descriptor, in streams that follow one another.
+ * pack_frames.c - an array to a descriptor, in streams that follow one another, or in parts that become one stream.
  *
  * Round by round a loop compresses as many frames as there are slots, each into memory of its own; then they are
  * written in order. Where frames are cut depends on the codec alone: the bytes are the same for any number of threads.
@@ -18,6 +18,7 @@ struct slot {
     uint64_t begin, end; /* of the bytes that are written; the slot's thread alone writes what follows */
     char *out;
     size_t used, room;
+    uint32_t check; /* of a part */
     parloom_status status;
     parloom_error error;
 };
@@ -25,8 +26,9 @@ struct slot {
 struct round {
     const struct loom_pack *pack;
     struct slot *slots;
-    uint64_t next; /* byte that no slot has yet */
-    size_t count;  /* of slots in use */
+    uint64_t next;  /* byte that no slot has yet */
+    size_t count;   /* of slots in use */
+    uint32_t check; /* of the parts that were written */
 };
 
 /* At first for what cannot be compressed: codecs are faster when all of it fits, and pages are not there before they
@@ -64,6 +66,15 @@ static parloom_status feed(const struct loom_codec *codec, void *stream, parloom
     return PARLOOM_OK;
 }
 
+static parloom_status open_frame(const struct loom_pack *pack, struct slot *slot, void **stream_out)
+{
+    const struct loom_codec *codec = pack->codec;
+    parloom_status status = loom_codec_check(codec, &slot->error);
+    if (status == PARLOOM_OK && codec->joint != NULL)
+        return codec->joint->open(pack->level, slot->end == pack->nbytes, stream_out, &slot->error);
+    return loom_codec_open(codec, pack->level, pack->array->item_nbytes, stream_out, &slot->error);
+}
+
 static parloom_status compress_frame(const struct loom_pack *pack, struct slot *slot)
 {
     bool is_whole = (pack->codec->ops.flags & PARLOOM_CODEC_ITEMS) != 0; /* it wants the frame at once */
@@ -71,7 +82,7 @@ static parloom_status compress_frame(const struct loom_pack *pack, struct slot *
     parloom_codec_step step = { .is_last = false };
     void *stream = NULL;
     slot->used = 0;
-    parloom_status status = loom_codec_open(pack->codec, pack->level, pack->array->item_nbytes, &stream, &slot->error);
+    parloom_status status = open_frame(pack, slot, &stream);
     if (status != PARLOOM_OK) return status;
     while (status == PARLOOM_OK && !step.is_last) {
         status = loom_pack_next(&cursor, &step.in, &step.in_nbytes, &slot->error);
@@ -80,6 +91,7 @@ static parloom_status compress_frame(const struct loom_pack *pack, struct slot *
         if (status == PARLOOM_OK) status = feed(pack->codec, stream, &step, slot);
         if (status == PARLOOM_OK) status = loom_effort_advance(pack->effort, nbytes, &slot->error);
     }
+    if (pack->codec->joint != NULL) slot->check = pack->codec->joint->check(stream);
     pack->codec->ops.close(stream);
     free(cursor.gathered);
     return status;
@@ -116,13 +128,36 @@ static void hand_out(struct round *round, size_t slots)
     }
 }
 
-static parloom_status write_round(const struct round *round, parloom_error *error)
+/* What stands before the first part. */
+static parloom_status write_begin(struct round *round, const struct slot *slot, parloom_error *error)
+{
+    const struct loom_codec_joint *joint = round->pack->codec->joint;
+    unsigned char bytes[16];
+    if (joint == NULL || slot->begin > 0) return PARLOOM_OK;
+    round->check = joint->check_of_nothing;
+    return loom_pack_write(round->pack, bytes, joint->begin(round->pack->level, bytes), error);
+}
+
+/* And behind the last. */
+static parloom_status write_end(struct round *round, const struct slot *slot, parloom_error *error)
+{
+    const struct loom_codec_joint *joint = round->pack->codec->joint;
+    unsigned char bytes[16];
+    if (joint == NULL) return PARLOOM_OK;
+    round->check = joint->combine(round->check, slot->check, slot->end - slot->begin);
+    if (slot->end < round->pack->nbytes) return PARLOOM_OK;
+    return loom_pack_write(round->pack, bytes, joint->end(round->check, bytes), error);
+}
+
+static parloom_status write_round(struct round *round, parloom_error *error)
 {
     for (size_t k = 0; k < round->count; k++) {
         const struct slot *slot = &round->slots[k];
         if (slot->status != PARLOOM_OK && error != NULL) *error = slot->error;
         if (slot->status != PARLOOM_OK) return slot->status;
-        parloom_status status = loom_pack_write(round->pack, slot->out, slot->used, error);
+        parloom_status status = write_begin(round, slot, error);
+        if (status == PARLOOM_OK) status = loom_pack_write(round->pack, slot->out, slot->used, error);
+        if (status == PARLOOM_OK) status = write_end(round, slot, error);
         if (status != PARLOOM_OK) return status;
     }
     return PARLOOM_OK;
@@ -145,7 +180,7 @@ parloom_status loom_pack_frames(const struct loom_pack *pack, parloom_error *err
     size_t slots = loom_effort_slots(pack->effort, (pack->nbytes - 1) / frame_nbytes(pack) + 2);
     struct slot *memory = loom_memory_zeroed(slots, sizeof *memory);
     if (memory == NULL) return loom_status_fail(error, PARLOOM_ERR_MEMORY, 0, "memory is short to compress");
-    struct round round = { pack, memory, 0, 0 };
+    struct round round = { pack, memory, 0, 0, 0 };
     parloom_status status = write_rounds(&round, slots, error);
     for (size_t k = 0; k < slots; k++) free(memory[k].out);
     free(memory);

@@ -225,6 +225,61 @@ check(io.BytesIO(zlib.decompress(open('a.npy.z', 'rb').read())))
               "");
 }
 
+/* Parts that were compressed at once, as pigz does it: each but the last ends with an empty block. */
+TEST_F(Codec, WritesZlibInPartsThatAreOneStream)
+{
+    if (!has_numpy()) GTEST_SKIP() << "python3-numpy is not installed";
+    std::vector<double> values = waves(1200000); /* three parts */
+    parloom_array whole = wrap(values), every_second;
+    ASSERT_EQ(parloom_array_slice(&every_second, &whole, 0, 0, values.size(), 2, &error), PARLOOM_OK);
+    for (const char *level : { "1", "3", "6" }) {
+        parloom_dump_options options = {};
+        options.codec = "zlib";
+        options.level = level[0] - '0';
+        options.n_jobs = 2;
+        ASSERT_EQ(parloom_array_dump_with(&whole, path(level).c_str(), &options, &error), PARLOOM_OK) << error.message;
+        EXPECT_TRUE(Loaded(path(level)).equals(values)) << level;
+        std::string file = path(std::string("half") + level);
+        ASSERT_EQ(parloom_array_dump_with(&every_second, file.c_str(), &options, &error), PARLOOM_OK);
+        EXPECT_EQ(Loaded(file).status, PARLOOM_OK);
+    }
+    EXPECT_EQ(run_python(folder, std::string(PYTHON_WAVES) + R"(
+import zlib
+for level in '136':
+    packed = open(level, 'rb').read()
+    stream = zlib.decompressobj()
+    data = stream.decompress(packed)
+    assert stream.eof and not stream.unused_data, level
+    assert np.array_equal(np.load(io.BytesIO(data)), waves), level
+    assert packed[:2] == zlib.compress(b'', int(level))[:2], level
+    assert packed.count(b'\x00\x00\xff\xff') >= 2, level
+    half = zlib.decompress(open('half' + level, 'rb').read())
+    assert np.array_equal(np.load(io.BytesIO(half)), waves[::2]), level
+assert len(open('6', 'rb').read()) < 1.01 * len(zlib.compress(data, 6))
+)"),
+              "");
+}
+
+/* Where a part ends does not matter to who decompresses: also at sizes that leave no room for its last bytes. */
+TEST_F(Codec, EndsPartsOfZlibAtAnySize)
+{
+    const size_t part = ((size_t)4 << 20) / sizeof(double);
+    for (size_t n : { part - 16, part - 15, part + 1 })
+        for (int level : { 1, 4 }) {
+            for (bool is_noise : { false, true }) {
+                std::vector<double> values(n, 1.5);
+                uint64_t state = n;
+                for (double &value : values) {
+                    if (!is_noise) break;
+                    state = state * 6364136223846793005u + 1442695040888963407u;
+                    memcpy(&value, &state, sizeof value);
+                }
+                ASSERT_EQ(dump(values, "a", "zlib", level), PARLOOM_OK) << error.message;
+                EXPECT_TRUE(Loaded(path("a")).equals(values)) << n << " at level " << level;
+            }
+        }
+}
+
 TEST_F(Codec, IsReadByPythonsPackages)
 {
     if (std::system("/usr/bin/python3 -c 'import numpy, blosc, lz4.frame, zstandard' 2>/dev/null") != 0)
