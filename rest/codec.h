@@ -28,12 +28,20 @@ struct loom_codec_joint {
     uint32_t check_of_nothing;
 };
 
+/* Of a stream: its own length, and of what it holds. */
+struct loom_codec_extent {
+    uint64_t packed_nbytes, nbytes;
+};
+
 struct loom_codec {
     char name[PARLOOM_CODEC_NAME_BYTES];
     parloom_codec_ops ops; /* open NULL: this build is without it */
     void *state;
-    const char *option, *package; /* of a built-in one: what a build needs to have it */
-    const struct loom_codec_joint *joint;
+    const char *option, *package;         /* of a built-in one: what a build needs to have it */
+    const struct loom_codec_joint *joint; /* NULL: streams are not cut */
+    /* What the stream says of itself that begins at this byte of a file, without decompressing it; it may lie. false:
+     * it does not say. Streams are compressed in one step, so that they can say it. NULL: they never do. */
+    bool (*measure)(int fd, uint64_t at, struct loom_codec_extent *extent_out);
     size_t users; /* under the lock of codec_registry.c */
     struct loom_codec *next;
 };

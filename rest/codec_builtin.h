@@ -19,6 +19,11 @@ extern const parloom_codec_ops loom_codec_zlib_ops, loom_codec_gzip_ops, loom_co
 
 extern const struct loom_codec_joint loom_codec_zlib_joint; /* open NULL: this build is without zlib */
 
+/* As loom_codec.measure. */
+bool loom_codec_lz4_measure(int fd, uint64_t at, struct loom_codec_extent *extent_out);
+bool loom_codec_zstd_measure(int fd, uint64_t at, struct loom_codec_extent *extent_out);
+bool loom_codec_blosc_measure(int fd, uint64_t at, struct loom_codec_extent *extent_out);
+
 /* isa-l's way to the forms of zlib, for compressing fast. UNSUPPORTED where it is not there. */
 parloom_status loom_codec_isal_open(enum loom_codec_zlib_form form, void **stream_out, parloom_error *error);
 parloom_status loom_codec_isal_step(void *opaque, parloom_codec_step *step, parloom_error *error);

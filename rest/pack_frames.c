@@ -11,11 +11,13 @@
 #include "base/status.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { FRAME_NBYTES = 4 << 20, HEADROOM = 4096 };
 
 struct slot {
     uint64_t begin, end; /* of the bytes that are written; the slot's thread alone writes what follows */
+    char *in;            /* of a frame whose parts lie apart */
     char *out;
     size_t used, room;
     uint32_t check; /* of a part */
@@ -75,22 +77,51 @@ static parloom_status open_frame(const struct loom_pack *pack, struct slot *slot
     return loom_codec_open(codec, pack->level, pack->array->item_nbytes, stream_out, &slot->error);
 }
 
+/* The whole frame, in a row: where its parts lie apart, they are brought together. */
+static parloom_status next_whole(struct loom_pack_cursor *cursor, struct slot *slot, parloom_codec_step *step)
+{
+    size_t whole = (size_t)(cursor->end - cursor->at), used = 0;
+    parloom_status status = loom_pack_next(cursor, &step->in, &step->in_nbytes, &slot->error);
+    if (status != PARLOOM_OK || step->in_nbytes == whole) return status;
+    char *grown = loom_memory_grow(slot->in, whole, 1);
+    if (grown == NULL)
+        return loom_status_fail(&slot->error, PARLOOM_ERR_MEMORY, 0, "memory is short for %zu bytes of items", whole);
+    slot->in = grown;
+    while (status == PARLOOM_OK && used < whole) {
+        memcpy(slot->in + used, step->in, step->in_nbytes);
+        used += step->in_nbytes;
+        if (used < whole) status = loom_pack_next(cursor, &step->in, &step->in_nbytes, &slot->error);
+    }
+    step->in = slot->in;
+    step->in_nbytes = whole;
+    return status;
+}
+
+static parloom_status compress_pieces(const struct loom_pack *pack, struct slot *slot, struct loom_pack_cursor *cursor,
+                                      void *stream)
+{
+    parloom_codec_step step = { .is_last = false };
+    parloom_status status = PARLOOM_OK;
+    while (status == PARLOOM_OK && !step.is_last) {
+        status = cursor->most == 0 ? next_whole(cursor, slot, &step)
+                                   : loom_pack_next(cursor, &step.in, &step.in_nbytes, &slot->error);
+        size_t nbytes = step.in_nbytes;
+        step.is_last = cursor->at == cursor->end;
+        if (status == PARLOOM_OK) status = feed(pack->codec, stream, &step, slot);
+        if (status == PARLOOM_OK) status = loom_effort_advance(pack->effort, nbytes, &slot->error);
+    }
+    return status;
+}
+
 static parloom_status compress_frame(const struct loom_pack *pack, struct slot *slot)
 {
-    bool is_whole = (pack->codec->ops.flags & PARLOOM_CODEC_ITEMS) != 0; /* it wants the frame at once */
+    bool is_whole = (pack->codec->ops.flags & PARLOOM_CODEC_ITEMS) != 0 || pack->codec->measure != NULL;
     struct loom_pack_cursor cursor = { pack, slot->begin, slot->end, is_whole ? 0 : LOOM_PACK_PIECE_NBYTES, NULL };
-    parloom_codec_step step = { .is_last = false };
     void *stream = NULL;
     slot->used = 0;
     parloom_status status = open_frame(pack, slot, &stream);
     if (status != PARLOOM_OK) return status;
-    while (status == PARLOOM_OK && !step.is_last) {
-        status = loom_pack_next(&cursor, &step.in, &step.in_nbytes, &slot->error);
-        size_t nbytes = step.in_nbytes;
-        step.is_last = cursor.at == cursor.end;
-        if (status == PARLOOM_OK) status = feed(pack->codec, stream, &step, slot);
-        if (status == PARLOOM_OK) status = loom_effort_advance(pack->effort, nbytes, &slot->error);
-    }
+    status = compress_pieces(pack, slot, &cursor, stream);
     if (pack->codec->joint != NULL) slot->check = pack->codec->joint->check(stream);
     pack->codec->ops.close(stream);
     free(cursor.gathered);
@@ -182,6 +213,7 @@ parloom_status loom_pack_frames(const struct loom_pack *pack, parloom_error *err
     if (memory == NULL) return loom_status_fail(error, PARLOOM_ERR_MEMORY, 0, "memory is short to compress");
     struct round round = { pack, memory, 0, 0, 0 };
     parloom_status status = write_rounds(&round, slots, error);
+    for (size_t k = 0; k < slots; k++) free(memory[k].in);
     for (size_t k = 0; k < slots; k++) free(memory[k].out);
     free(memory);
     return status;

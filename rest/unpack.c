@@ -8,6 +8,7 @@
 #include "base/status.h"
 #include "rest/npy.h"
 #include "rest/npy_items.h"
+#include "rest/unpack_frames.h"
 #include "rest/unpack_source.h"
 #include "shm/array.h"
 
@@ -38,6 +39,14 @@ static parloom_status read_whole(struct loom_unpack_source *source, void *data, 
     if (status != PARLOOM_OK || got == nbytes) return status;
     return loom_status_fail(error, PARLOOM_ERR_FORMAT, 0, "%.400s is cut short: %zu bytes are missing", source->name,
                             nbytes - got);
+}
+
+/* What can be read at once is; the rest one stream after the other. */
+static parloom_status read_all(struct loom_unpack_source *source, char *data, size_t nbytes, parloom_error *error)
+{
+    size_t done = 0;
+    parloom_status status = loom_unpack_frames(source, data, nbytes, &done, error);
+    return status == PARLOOM_OK ? read_whole(source, data + done, nbytes - done, error) : status;
 }
 
 /* text: prefix and header, free() it. */
@@ -85,7 +94,7 @@ static parloom_status read_items(struct loom_unpack_source *source, const struct
     if (status != PARLOOM_OK) return status;
     source->effort = effort;
     loom_effort_expect(effort, header->payload_nbytes, 0);
-    status = read_whole(source, array->data, header->payload_nbytes, error);
+    status = read_all(source, array->data, header->payload_nbytes, error);
     if (status == PARLOOM_OK) status = loom_unpack_source_finish(source, is_all, error);
     if (status == PARLOOM_OK && order == PARLOOM_BYTE_ORDER_KEPT)
         array->flags |= header->is_swapped ? LOOM_ARRAY_SWAPPED : 0U;

@@ -10,7 +10,7 @@
  * Levels are 1 (fast) to 9 (small); 0 is the codec's default; a level alone is zlib's. A load goes by what is in the
  * file, not by its name. Codecs whose streams may follow one another compress large arrays in pieces, at once on as
  * many threads as a loop would use that was given no n_jobs (parloom_effective_n_jobs(0)): in a scope that says so. The
- * bytes that are written do not depend on that number.
+ * bytes that are written do not depend on that number. Files of blosc, zstd and lz4 are decompressed in pieces, too.
  */
 #ifndef PARLOOM_CODEC_H
 #define PARLOOM_CODEC_H
