@@ -17,12 +17,32 @@ extern "C" {
 
 enum { LOOM_CODEC_PROBE_NBYTES = 16, LOOM_CODEC_LEVEL_MAX = 9 };
 
+/* A format of one stream whose parts can be compressed apart. Of built-in codecs. bytes: room for 16. */
+struct loom_codec_joint {
+    size_t (*begin)(int level, unsigned char *bytes); /* writes what comes before the parts; how much */
+    /* Then step, with is_last for the end of the part, and close are the codec's. */
+    parloom_status (*open)(int level, bool is_final, void **stream_out, parloom_error *error);
+    uint32_t (*check)(const void *stream); /* of what it was given */
+    uint32_t (*combine)(uint32_t check, uint32_t next, uint64_t next_nbytes);
+    size_t (*end)(uint32_t check, unsigned char *bytes); /* writes what comes after the parts; how much */
+    uint32_t check_of_nothing;
+};
+
+/* Of a stream: its own length, and of what it holds. */
+struct loom_codec_extent {
+    uint64_t packed_nbytes, nbytes;
+};
+
 struct loom_codec {
     char name[PARLOOM_CODEC_NAME_BYTES];
     parloom_codec_ops ops; /* open NULL: this build is without it */
     void *state;
-    const char *option, *package; /* of a built-in one: what a build needs to have it */
-    size_t users;                 /* under the lock of codec_registry.c */
+    const char *option, *package;         /* of a built-in one: what a build needs to have it */
+    const struct loom_codec_joint *joint; /* NULL: streams are not cut */
+    /* What the stream says of itself that begins at this byte of a file, without decompressing it; it may lie. false:
+     * it does not say. Streams are compressed in one step, so that they can say it. NULL: they never do. */
+    bool (*measure)(int fd, uint64_t at, struct loom_codec_extent *extent_out);
+    size_t users; /* under the lock of codec_registry.c */
     struct loom_codec *next;
 };
 
@@ -32,8 +52,8 @@ struct loom_codec_choice {
     int level; /* 0: its default */
 };
 
-/* text: as for parloom_array_dump; NULL: by the ending of path. path NULL: there is none. INVALID with the names that
- * are known; UNSUPPORTED: not in this build. */
+/* text: as for parloom_array_dump; NULL: by the ending of path, else zlib where there is a level. path NULL: no ending.
+ * INVALID with the names that are known; UNSUPPORTED: not in this build. */
 parloom_status loom_codec_choose(const char *text, const char *path, int level, struct loom_codec_choice *choice_out,
                                  parloom_error *error);
 

@@ -9,6 +9,7 @@
  */
 #include "rest/codec_builtin.h"
 
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/status.h"
 
@@ -30,6 +31,14 @@ static bool recognise(void *state, const void *bytes, size_t nbytes)
     size_t whole = take_u32(head + 4), block = take_u32(head + 8), frame = take_u32(head + 12);
     return whole < (size_t)1 << 31 && block <= whole && (whole == 0 || block > 0) && frame >= HEADER_NBYTES &&
            frame <= whole + HEADER_NBYTES;
+}
+
+bool loom_codec_blosc_measure(int fd, uint64_t at, struct loom_codec_extent *extent_out)
+{
+    unsigned char head[HEADER_NBYTES];
+    if (loom_file_read_all(fd, head, sizeof head, at) != 0 || !recognise(NULL, head, sizeof head)) return false;
+    *extent_out = (struct loom_codec_extent){ take_u32(head + 12), take_u32(head + 4) };
+    return true;
 }
 
 #ifdef PARLOOM_HAVE_BLOSC

@@ -2,8 +2,6 @@
 /* codec_builtin.c - the codecs that come with the library, in the order in which they are asked about a file. */
 #include "rest/codec_builtin.h"
 
-#include "rest/codec.h"
-
 #include <pthread.h>
 #include <string.h>
 
@@ -14,17 +12,21 @@ static const struct {
     const parloom_codec_ops *ops;
     int form;
     const char *option, *package;
+    const struct loom_codec_joint *joint;
+    bool (*measure)(int fd, uint64_t at, struct loom_codec_extent *extent_out);
 } BUILTIN[] = {
-    { "zlib", &loom_codec_zlib_ops, LOOM_CODEC_ZLIB, "PARLOOM_WITH_ZLIB", "zlib1g-dev" },
-    { "gzip", &loom_codec_gzip_ops, LOOM_CODEC_GZIP, "PARLOOM_WITH_ZLIB", "zlib1g-dev" },
-    { "bz2", &loom_codec_bz2_ops, 0, "PARLOOM_WITH_BZ2", "libbz2-dev" },
-    { "xz", &loom_codec_xz_ops, LOOM_CODEC_XZ, "PARLOOM_WITH_LZMA", "liblzma-dev" },
-    { "lzma", &loom_codec_lzma_ops, LOOM_CODEC_LZMA, "PARLOOM_WITH_LZMA", "liblzma-dev" },
-    { "lz4", &loom_codec_lz4_ops, 0, "PARLOOM_WITH_LZ4", "liblz4-dev" },
-    { "zstd", &loom_codec_zstd_ops, 0, "PARLOOM_WITH_ZSTD", "libzstd-dev" },
+    { "zlib", &loom_codec_zlib_ops, LOOM_CODEC_ZLIB, "PARLOOM_WITH_ZLIB", "zlib1g-dev", &loom_codec_zlib_joint, NULL },
+    { "gzip", &loom_codec_gzip_ops, LOOM_CODEC_GZIP, "PARLOOM_WITH_ZLIB", "zlib1g-dev", NULL, NULL },
+    { "bz2", &loom_codec_bz2_ops, 0, "PARLOOM_WITH_BZ2", "libbz2-dev", NULL, NULL },
+    { "xz", &loom_codec_xz_ops, LOOM_CODEC_XZ, "PARLOOM_WITH_LZMA", "liblzma-dev", NULL, NULL },
+    { "lzma", &loom_codec_lzma_ops, LOOM_CODEC_LZMA, "PARLOOM_WITH_LZMA", "liblzma-dev", NULL, NULL },
+    { "lz4", &loom_codec_lz4_ops, 0, "PARLOOM_WITH_LZ4", "liblz4-dev", NULL, loom_codec_lz4_measure },
+    { "zstd", &loom_codec_zstd_ops, 0, "PARLOOM_WITH_ZSTD", "libzstd-dev", NULL, loom_codec_zstd_measure },
     /* Last: what it writes begins with no word of its own. */
-    { "blosc", &loom_codec_blosc_ops, LOOM_CODEC_BLOSC_LZ4, "PARLOOM_WITH_BLOSC", "libblosc-dev" },
-    { "blosc-zstd", &loom_codec_blosc_zstd_ops, LOOM_CODEC_BLOSC_ZSTD, "PARLOOM_WITH_BLOSC", "libblosc-dev" },
+    { "blosc", &loom_codec_blosc_ops, LOOM_CODEC_BLOSC_LZ4, "PARLOOM_WITH_BLOSC", "libblosc-dev", NULL,
+      loom_codec_blosc_measure },
+    { "blosc-zstd", &loom_codec_blosc_zstd_ops, LOOM_CODEC_BLOSC_ZSTD, "PARLOOM_WITH_BLOSC", "libblosc-dev", NULL,
+      loom_codec_blosc_measure },
 };
 enum { COUNT = sizeof BUILTIN / sizeof BUILTIN[0] };
 
@@ -39,6 +41,8 @@ static void fill_codecs(void)
         codecs[k].state = (void *)(uintptr_t)&FORMS[BUILTIN[k].form];
         codecs[k].option = BUILTIN[k].option;
         codecs[k].package = BUILTIN[k].package;
+        codecs[k].joint = BUILTIN[k].joint;
+        codecs[k].measure = BUILTIN[k].measure;
     }
 }
 

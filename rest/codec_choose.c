@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* codec_choose.c - "zlib:3", or the ending of a name, to a codec and a level. */
+/* codec_choose.c - "zlib:3", or the ending of a name, or a level alone, to a codec and a level. */
 #include "rest/codec.h"
 
 #include "base/options_parse.h"
@@ -78,10 +78,11 @@ parloom_status loom_codec_choose(const char *text, const char *path, int level, 
     }
     if (status == PARLOOM_OK && is_none) status = read_level(text, &level, error);
     if (status == PARLOOM_OK && text == NULL && path != NULL) codec = loom_codec_find_ending(path);
+    /* As joblib has it: compress=3. */
+    if (status == PARLOOM_OK && text == NULL && codec == NULL && level != 0) codec = loom_codec_find("zlib", 4);
     if (status == PARLOOM_OK && codec == NULL && level != 0)
-        status =
-            loom_status_fail(error, PARLOOM_ERR_INVALID, 0,
-                             "level %d, but nothing says what to compress with: name a codec, as in \"zlib\"", level);
+        status = loom_status_fail(error, PARLOOM_ERR_INVALID, 0,
+                                  "level %d of \"none\": name a codec, as in \"zlib\", or none at all", level);
     if (status == PARLOOM_OK && codec != NULL) status = loom_codec_check(codec, error);
     if (status != PARLOOM_OK) {
         loom_codec_release(codec);

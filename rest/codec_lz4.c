@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* codec_lz4.c - lz4 frames, by liblz4. Frames carry a checksum. */
+/*
+ * codec_lz4.c - lz4 frames, by liblz4. Frames carry a checksum, and their size where it is known when they begin.
+ *
+ *     0 word   4 flags   5 largest block   6 nbytes, if so flagged   dictionary, if so flagged   checksum of these
+ *     length of a block, its top bit: not compressed   the block   its checksum, if so flagged   ...   0   checksum
+ */
 #include "rest/codec_builtin.h"
 
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/status.h"
 
@@ -12,6 +18,36 @@ static bool recognise(void *state, const void *bytes, size_t nbytes)
 {
     (void)state;
     return nbytes >= 4 && memcmp(bytes, "\x04\x22\x4d\x18", 4) == 0;
+}
+
+enum { LZ4_DICTIONARY = 1, LZ4_CHECKED = 4, LZ4_SIZED = 8, LZ4_BLOCKS_CHECKED = 16, LZ4_BLOCKS_MAX = 1 << 16 };
+
+static uint64_t take(const unsigned char *bytes, int count)
+{
+    uint64_t number = 0;
+    for (int k = 0; k < count; k++) number |= (uint64_t)bytes[k] << 8 * k;
+    return number;
+}
+
+bool loom_codec_lz4_measure(int fd, uint64_t at, struct loom_codec_extent *extent_out)
+{
+    unsigned char head[14], length[4];
+    if (loom_file_read_all(fd, head, sizeof head, at) != 0 || !recognise(NULL, head, sizeof head)) return false;
+    unsigned flags = head[4];
+    if ((flags & LZ4_SIZED) == 0) return false;
+    uint64_t next = at + 15 + ((flags & LZ4_DICTIONARY) != 0 ? 4 : 0);
+    for (int k = 0; k < LZ4_BLOCKS_MAX; k++) {
+        if (loom_file_read_all(fd, length, sizeof length, next) != 0) return false;
+        uint64_t nbytes = take(length, 4) & 0x7fffffff;
+        next += sizeof length;
+        if (nbytes == 0) {
+            if ((flags & LZ4_CHECKED) != 0) next += 4;
+            *extent_out = (struct loom_codec_extent){ next - at, take(head + 6, 8) };
+            return true;
+        }
+        next += nbytes + ((flags & LZ4_BLOCKS_CHECKED) != 0 ? 4 : 0);
+    }
+    return false;
 }
 
 #ifdef PARLOOM_HAVE_LZ4
@@ -105,6 +141,7 @@ static parloom_status go_on(struct stream *stream, parloom_codec_step *step, par
 {
     size_t taken = step->in_nbytes < PIECE_NBYTES ? step->in_nbytes : PIECE_NBYTES;
     bool is_direct = step->out_nbytes >= stream->room;
+    if (!stream->has_begun && step->is_last) stream->wish.frameInfo.contentSize = step->in_nbytes;
     if (stream->has_begun && taken == 0 && !step->is_last) return PARLOOM_OK;
     size_t result = produce(stream, step, taken, is_direct ? step->out : stream->staged);
     if (lz4.LZ4F_isError(result)) return refuse(result, PARLOOM_ERR_MEMORY, error);

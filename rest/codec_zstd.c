@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* codec_zstd.c - zstd, by libzstd. Frames carry a checksum. */
+/*
+ * codec_zstd.c - zstd, by libzstd. Frames carry a checksum, and their size where they are compressed in one step.
+ *
+ *     0 word   4 flags   window, unless flagged   dictionary, as flagged   nbytes, as flagged
+ *     last: 1 bit, kind: 2 bits, length: 21 bits   the block   ...   checksum, if so flagged
+ */
 #include "rest/codec_builtin.h"
 
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/status.h"
 
@@ -12,6 +18,48 @@ static bool recognise(void *state, const void *bytes, size_t nbytes)
 {
     (void)state;
     return nbytes >= 4 && memcmp(bytes, "\x28\xb5\x2f\xfd", 4) == 0;
+}
+
+enum { ZSTD_SINGLE = 32, ZSTD_CHECKED = 4, ZSTD_BLOCKS_MAX = 1 << 16, ZSTD_RLE = 1, ZSTD_RESERVED = 3 };
+
+static uint64_t take(const unsigned char *bytes, int count)
+{
+    uint64_t number = 0;
+    for (int k = 0; k < count; k++) number |= (uint64_t)bytes[k] << 8 * k;
+    return number;
+}
+
+/* From the first block on; *next becomes what is behind the last. */
+static bool skip_blocks(int fd, uint64_t *next)
+{
+    unsigned char head[3];
+    for (int k = 0; k < ZSTD_BLOCKS_MAX; k++) {
+        if (loom_file_read_all(fd, head, sizeof head, *next) != 0) return false;
+        uint64_t word = take(head, 3), kind = word >> 1 & 3;
+        if (kind == ZSTD_RESERVED) return false;
+        *next += sizeof head + (kind == ZSTD_RLE ? 1 : word >> 3);
+        if ((word & 1) != 0) return true;
+    }
+    return false;
+}
+
+bool loom_codec_zstd_measure(int fd, uint64_t at, struct loom_codec_extent *extent_out)
+{
+    static const int DICTIONARY_NBYTES[] = { 0, 1, 2, 4 }, SIZE_NBYTES[] = { 0, 2, 4, 8 };
+    unsigned char head[18] = { 0 };
+    /* A whole header is longer only in frames that are longer, too. */
+    if (loom_file_read_all(fd, head, 9, at) != 0 || !recognise(NULL, head, sizeof head)) return false;
+    unsigned flags = head[4];
+    bool is_single = (flags & ZSTD_SINGLE) != 0;
+    int size_nbytes = flags >> 6 == 0 && is_single ? 1 : SIZE_NBYTES[flags >> 6];
+    int header_nbytes = 5 + !is_single + DICTIONARY_NBYTES[flags & 3] + size_nbytes;
+    if (size_nbytes == 0 || loom_file_read_all(fd, head, (size_t)header_nbytes, at) != 0) return false;
+    uint64_t nbytes = take(head + header_nbytes - size_nbytes, size_nbytes) + (size_nbytes == 2 ? 256 : 0);
+    uint64_t next = at + (uint64_t)header_nbytes;
+    if (!skip_blocks(fd, &next)) return false;
+    if ((flags & ZSTD_CHECKED) != 0) next += 4;
+    *extent_out = (struct loom_codec_extent){ next - at, nbytes };
+    return true;
 }
 
 #ifdef PARLOOM_HAVE_ZSTD

@@ -27,48 +27,72 @@
 #include <unistd.h>
 
 #define PIECE_NBYTES ((size_t)1 << 20) /* what is gathered before it is written */
+#define PART_NBYTES  ((size_t)8 << 20) /* what is read or written before it is told of */
 
 /* -------------------------------------------------------------------------- dump */
 
 /* Items that lie with gaps or in another order: collected piece by piece, so that no second array is needed. */
-static int write_gathered(int fd, const parloom_array *array, uint64_t offset)
+static int write_gathered(int fd, const parloom_array *array, uint64_t offset, struct loom_effort *effort,
+                          parloom_status *status, parloom_error *error)
 {
     size_t item_nbytes = array->item_nbytes;
     size_t count = loom_array_count(array);
     size_t step = item_nbytes < PIECE_NBYTES ? PIECE_NBYTES / item_nbytes : 1;
     char *piece = loom_memory_aligned(64, step * item_nbytes);
     int failed = piece == NULL ? ENOMEM : 0;
-    for (size_t first = 0; first < count && failed == 0; first += step) {
+    for (size_t first = 0; first < count && failed == 0 && *status == PARLOOM_OK; first += step) {
         size_t items = count - first < step ? count - first : step;
         failed = loom_array_read(array, first, items, piece);
         if (failed == 0) failed = loom_file_write_all(fd, piece, items * item_nbytes, offset + first * item_nbytes);
+        if (failed == 0) *status = loom_effort_advance(effort, items * item_nbytes, error);
     }
     free(piece);
     return failed;
 }
 
-/* Items that lie as they are stored. In memory they go into huge pages; the header must follow them, since pages are
- * touched to be made. */
-static int write_whole(int fd, const parloom_array *array, const char *header, size_t header_nbytes)
+/* Who is told that another part of the items is in its place. */
+struct telling {
+    struct loom_effort *effort;
+    parloom_status status;
+    parloom_error *error;
+};
+
+static bool tell_part(void *state, size_t nbytes)
 {
-    const size_t nbytes = parloom_array_nbytes(array);
-    const struct loom_fill fill = { .fd = fd,
-                                    .nbytes = (uint64_t)header_nbytes + nbytes,
-                                    .lead = header_nbytes,
-                                    .source = { .data = array->data, .nbytes = nbytes, .may_vanish = true },
-                                    .is_in_memory = true };
-    if (!loom_file_is_tmpfs(fd)) {
-        int failed = loom_file_write_all(fd, header, header_nbytes, 0);
-        return failed != 0 ? failed : loom_file_write_all(fd, array->data, nbytes, header_nbytes);
-    }
-    int failed = loom_fill_file(&fill, PARLOOM_MEMORY_UNSET);
-    return failed != 0 ? failed : loom_file_write_all(fd, header, header_nbytes, 0);
+    struct telling *telling = state;
+    telling->status = loom_effort_advance(telling->effort, nbytes, telling->error);
+    return telling->status == PARLOOM_OK;
 }
 
-static int write_with_gaps(int fd, const parloom_array *array, const char *header, size_t header_nbytes)
+static int write_parts(int fd, const parloom_array *array, uint64_t offset, struct telling *telling)
 {
-    int failed = loom_file_write_all(fd, header, header_nbytes, 0);
-    return failed != 0 ? failed : write_gathered(fd, array, header_nbytes);
+    size_t nbytes = parloom_array_nbytes(array);
+    int failed = 0;
+    for (size_t at = 0; at < nbytes && failed == 0; at += PART_NBYTES) {
+        size_t part = nbytes - at < PART_NBYTES ? nbytes - at : PART_NBYTES;
+        failed = loom_file_write_all(fd, (const char *)array->data + at, part, offset + at);
+        if (failed == 0 && !tell_part(telling, part)) failed = ECANCELED;
+    }
+    return failed;
+}
+
+/* Items that lie as they are stored. In memory they go into huge pages. */
+static int write_whole(int fd, const parloom_array *array, uint64_t offset, struct loom_effort *effort,
+                       parloom_status *status, parloom_error *error)
+{
+    struct telling telling = { effort, PARLOOM_OK, error };
+    const struct loom_fill_source items = { .data = array->data,
+                                            .nbytes = parloom_array_nbytes(array),
+                                            .may_vanish = true,
+                                            .told = tell_part,
+                                            .state = &telling };
+    const struct loom_fill fill = {
+        .fd = fd, .nbytes = offset + items.nbytes, .lead = (size_t)offset, .source = items, .is_in_memory = true
+    };
+    int failed =
+        loom_file_is_tmpfs(fd) ? loom_fill_file(&fill, PARLOOM_MEMORY_UNSET) : write_parts(fd, array, offset, &telling);
+    *status = telling.status;
+    return telling.status == PARLOOM_OK ? failed : 0;
 }
 
 static parloom_status fail_write(const parloom_array *array, const char *path, int failed, parloom_error *error)
@@ -90,29 +114,34 @@ static parloom_status fail_write(const parloom_array *array, const char *path, i
                             parloom_array_nbytes(array), path);
 }
 
+/* The header comes last: pages are touched to be made. */
 static parloom_status write_array(int fd, const parloom_array *array, const char *path, const char *header,
-                                  size_t header_nbytes, bool is_whole, parloom_error *error)
+                                  size_t header_nbytes, bool is_whole, struct loom_effort *effort, parloom_error *error)
 {
-    int failed =
-        is_whole ? write_whole(fd, array, header, header_nbytes) : write_with_gaps(fd, array, header, header_nbytes);
-    return failed == 0 ? PARLOOM_OK : fail_write(array, path, failed, error);
+    parloom_status status = PARLOOM_OK;
+    loom_effort_expect(effort, parloom_array_nbytes(array), 0);
+    int failed = (is_whole ? write_whole : write_gathered)(fd, array, header_nbytes, effort, &status, error);
+    if (failed == 0 && status == PARLOOM_OK) failed = loom_file_write_all(fd, header, header_nbytes, 0);
+    if (failed != 0) return fail_write(array, path, failed, error);
+    return status == PARLOOM_OK ? loom_effort_end(effort, error) : status;
 }
 
 /* How long it will be is not known before it is written: a file system that is full says so then. */
 static parloom_status dump_packed(const parloom_array *array, const char *path, const struct loom_codec_choice *choice,
-                                  bool is_durable, parloom_error *error)
+                                  bool is_durable, struct loom_effort *effort, parloom_error *error)
 {
     struct loom_replacement *replacement = NULL;
     parloom_status status = loom_replacement_begin(&replacement, path, 0, error);
     if (status != PARLOOM_OK) return status;
     if (is_durable) loom_replacement_make_durable(replacement);
-    status = loom_pack(array, loom_replacement_fd(replacement), path, choice, error);
+    status = loom_pack(array, loom_replacement_fd(replacement), path, choice, effort, error);
     if (status == PARLOOM_OK) return loom_replacement_commit(replacement, error);
     loom_replacement_abort(replacement);
     return status;
 }
 
-static parloom_status dump(const parloom_array *array, const char *path, bool is_durable, parloom_error *error)
+static parloom_status dump(const parloom_array *array, const char *path, bool is_durable, struct loom_effort *effort,
+                           parloom_error *error)
 {
     char header[LOOM_NPY_FORMAT_NBYTES];
     bool is_c = loom_array_is_contiguous(array, false);
@@ -123,26 +152,39 @@ static parloom_status dump(const parloom_array *array, const char *path, bool is
     parloom_status status = loom_replacement_begin(&replacement, path, nbytes, error);
     if (status != PARLOOM_OK) return status;
     if (is_durable) loom_replacement_make_durable(replacement);
-    status =
-        write_array(loom_replacement_fd(replacement), array, path, header, header_nbytes, is_c || is_fortran, error);
+    status = write_array(loom_replacement_fd(replacement), array, path, header, header_nbytes, is_c || is_fortran,
+                         effort, error);
     if (status == PARLOOM_OK) return loom_replacement_commit(replacement, error);
     loom_replacement_abort(replacement);
     return status;
 }
 
-static parloom_status check_and_dump(const parloom_array *array, const char *path, const char *codec, int level,
-                                     bool is_durable, parloom_error *error)
+static parloom_status check_dump(const parloom_array *array, const char *path, const parloom_dump_options *options,
+                                 parloom_error *error)
 {
     const char *low = NULL;
     size_t extent = 0;
-    struct loom_codec_choice choice = { NULL, 0 };
     if (path == NULL) return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "no path given to dump an array to");
+    for (size_t k = 0; k < sizeof options->reserved / sizeof options->reserved[0]; k++)
+        if (options->reserved[k] != 0)
+            return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "options of a dump: reserved has to be 0");
     parloom_status status = loom_array_extent(array, &low, &extent, error);
-    if (status == PARLOOM_OK) status = loom_array_check_whole(array, error);
-    if (status == PARLOOM_OK) status = loom_codec_choose(codec, path, level, &choice, error);
-    if (status == PARLOOM_OK)
-        status = choice.codec != NULL ? dump_packed(array, path, &choice, is_durable, error)
-                                      : dump(array, path, is_durable, error);
+    return status == PARLOOM_OK ? loom_array_check_whole(array, error) : status;
+}
+
+parloom_status parloom_array_dump_with(const parloom_array *array, const char *path,
+                                       const parloom_dump_options *options, parloom_error *error)
+{
+    static const parloom_dump_options UNSET;
+    struct loom_codec_choice choice = { NULL, 0 };
+    struct loom_effort effort;
+    if (options == NULL) options = &UNSET;
+    parloom_status status = check_dump(array, path, options, error);
+    if (status == PARLOOM_OK) status = loom_codec_choose(options->codec, path, options->level, &choice, error);
+    if (status != PARLOOM_OK) return status;
+    loom_effort_begin(&effort, options->n_jobs, options->progress, options->progress_state);
+    status = choice.codec != NULL ? dump_packed(array, path, &choice, options->is_durable, &effort, error)
+                                  : dump(array, path, options->is_durable, &effort, error);
     loom_codec_release(choice.codec);
     if (status == PARLOOM_OK) loom_status_clear(error);
     return status;
@@ -151,13 +193,15 @@ static parloom_status check_and_dump(const parloom_array *array, const char *pat
 parloom_status parloom_array_dump(const parloom_array *array, const char *path, const char *codec, int level,
                                   parloom_error *error)
 {
-    return check_and_dump(array, path, codec, level, false, error);
+    const parloom_dump_options options = { .codec = codec, .level = level };
+    return parloom_array_dump_with(array, path, &options, error);
 }
 
 parloom_status parloom_array_dump_durable(const parloom_array *array, const char *path, const char *codec, int level,
                                           parloom_error *error)
 {
-    return check_and_dump(array, path, codec, level, true, error);
+    const parloom_dump_options options = { .codec = codec, .level = level, .is_durable = true };
+    return parloom_array_dump_with(array, path, &options, error);
 }
 
 /* -------------------------------------------------------------------------- load */
@@ -216,8 +260,17 @@ static parloom_status read_header(struct source *source, parloom_error *error)
 struct reading {
     const struct source *source;
     bool is_turned; /* as it is read */
-    int failed;     /* from then on nothing is read */
+    struct telling telling;
+    size_t told; /* bytes; another place may be tried, and be filled from the beginning */
+    int failed;  /* from then on nothing is read; ECANCELED: the telling says why */
 };
+
+static void tell_read(struct reading *reading, size_t end)
+{
+    if (end <= reading->told || reading->failed != 0) return;
+    if (!tell_part(&reading->telling, end - reading->told)) reading->failed = ECANCELED;
+    reading->told = end;
+}
 
 static void read_part(void *state, char *into, size_t from, size_t nbytes)
 {
@@ -228,6 +281,7 @@ static void read_part(void *state, char *into, size_t from, size_t nbytes)
         reading->failed =
             loom_file_read_all(reading->source->fd, into + done, part, header->payload_offset + from + done);
         if (reading->failed == 0 && reading->is_turned) loom_npy_turn_part(header, into + done, part);
+        tell_read(reading, from + done + part);
     }
 }
 
@@ -235,22 +289,26 @@ static parloom_status finish_copy(parloom_array *array, const struct reading *re
                                   parloom_error *error)
 {
     const struct source *source = reading->source;
+    parloom_status status = PARLOOM_OK;
+    if (reading->telling.status != PARLOOM_OK) return reading->telling.status;
     if (reading->failed != 0) return fail_read(source, reading->failed, error);
-    if (reading->is_turned) return PARLOOM_OK;
-    if (order != PARLOOM_BYTE_ORDER_KEPT)
-        return loom_npy_make_native(&source->header, source->header_text, array->data, source->path, error);
-    array->flags |= source->header.is_swapped ? LOOM_ARRAY_SWAPPED : 0U;
-    return PARLOOM_OK;
+    if (order == PARLOOM_BYTE_ORDER_KEPT)
+        array->flags |= source->header.is_swapped ? LOOM_ARRAY_SWAPPED : 0U;
+    else if (!reading->is_turned)
+        status = loom_npy_make_native(&source->header, source->header_text, array->data, source->path, error);
+    return status == PARLOOM_OK ? loom_effort_end(reading->telling.effort, error) : status;
 }
 
 static parloom_status load_copy(parloom_array *array, const struct source *source, parloom_byte_order order,
-                                parloom_error *error)
+                                struct loom_effort *effort, parloom_error *error)
 {
     const struct loom_npy_header *header = &source->header;
     bool is_kept = order == PARLOOM_BYTE_ORDER_KEPT;
     struct reading reading = { .source = source,
-                               .is_turned = !is_kept && loom_npy_is_turned_by_parts(header, LOOM_FILL_PART_NBYTES) };
+                               .is_turned = !is_kept && loom_npy_is_turned_by_parts(header, LOOM_FILL_PART_NBYTES),
+                               .telling = { effort, PARLOOM_OK, error } };
     const struct loom_fill_source items = { .nbytes = header->payload_nbytes, .put = read_part, .state = &reading };
+    loom_effort_expect(effort, header->payload_nbytes, 0);
     parloom_status status = loom_array_allocate_filled(array, &items, error);
     if (status != PARLOOM_OK) return status;
     status = finish_copy(array, &reading, order, error);
@@ -270,21 +328,24 @@ static parloom_status load_mapped(parloom_array *array, const struct source *sou
     return status;
 }
 
-static parloom_status load(parloom_array *array, struct source *source, parloom_mmap_mode mode,
-                           parloom_byte_order order, parloom_error *error)
+static parloom_status load(parloom_array *array, struct source *source, const parloom_load_options *options,
+                           parloom_error *error)
 {
+    parloom_mmap_mode mode = options->mode;
+    struct loom_effort effort;
+    loom_effort_begin(&effort, options->n_jobs, options->progress, options->progress_state);
     parloom_status status = loom_mapping_open_file(source->path, mode, &source->fd, &source->nbytes, error);
     if (status != PARLOOM_OK) return status;
     if (loom_unpack_is_packed(source->fd, 0)) {
         loom_unpack_warn(mode, source->path, "compressed");
-        status = loom_unpack(array, source->fd, source->path, true, order, error);
+        status = loom_unpack(array, source->fd, source->path, true, options->order, &effort, error);
         close(source->fd);
         return status;
     }
     status = read_header(source, error);
     *array = loom_npy_describe(&source->header);
     if (status == PARLOOM_OK && mode == PARLOOM_MMAP_UNSET)
-        status = load_copy(array, source, order, error);
+        status = load_copy(array, source, options->order, &effort, error);
     else if (status == PARLOOM_OK)
         status = load_mapped(array, source, mode, error);
     free(source->header_text);
@@ -292,38 +353,53 @@ static parloom_status load(parloom_array *array, struct source *source, parloom_
     return status;
 }
 
-static parloom_status check_order(parloom_mmap_mode mode, parloom_byte_order order, parloom_error *error)
+static parloom_status check_load(const parloom_load_options *options, parloom_error *error)
 {
+    parloom_byte_order order = options->order;
+    parloom_status status = loom_mapping_check_mode(options->mode, error);
+    if (status != PARLOOM_OK) return status;
+    for (size_t k = 0; k < sizeof options->reserved / sizeof options->reserved[0]; k++)
+        if (options->reserved[k] != 0)
+            return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "options of a load: reserved has to be 0");
     if (order < PARLOOM_BYTE_ORDER_UNSET || order > PARLOOM_BYTE_ORDER_KEPT)
         return loom_status_fail(error, PARLOOM_ERR_INVALID, 0,
                                 "byte order %d is none of PARLOOM_BYTE_ORDER_UNSET, _NATIVE and _KEPT", (int)order);
-    if (order != PARLOOM_BYTE_ORDER_NATIVE || mode == PARLOOM_MMAP_UNSET) return PARLOOM_OK;
+    if (order != PARLOOM_BYTE_ORDER_NATIVE || options->mode == PARLOOM_MMAP_UNSET) return PARLOOM_OK;
     return loom_status_fail(
         error, PARLOOM_ERR_INVALID, 0,
         "a file that is mapped keeps its byte order: load it without a mode to have the native one");
 }
 
-parloom_status parloom_array_load_ordered(parloom_array *array_out, const char *path, parloom_mmap_mode mode,
-                                          parloom_byte_order order, parloom_error *error)
+parloom_status parloom_array_load_with(parloom_array *array_out, const char *path, const parloom_load_options *options,
+                                       parloom_error *error)
 {
+    static const parloom_load_options UNSET;
     struct source source = { .path = path, .fd = -1 };
     parloom_array array;
+    if (options == NULL) options = &UNSET;
     if (array_out == NULL || path == NULL)
         return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "no %s given to load an array",
                                 path == NULL ? "path" : "array");
-    parloom_status status = loom_mapping_check_mode(mode, error);
-    if (status == PARLOOM_OK) status = check_order(mode, order, error);
-    if (status == PARLOOM_OK) status = load(&array, &source, mode, order, error);
+    parloom_status status = check_load(options, error);
+    if (status == PARLOOM_OK) status = load(&array, &source, options, error);
     if (status != PARLOOM_OK) return status;
     *array_out = array;
     loom_status_clear(error);
     return PARLOOM_OK;
 }
 
+parloom_status parloom_array_load_ordered(parloom_array *array_out, const char *path, parloom_mmap_mode mode,
+                                          parloom_byte_order order, parloom_error *error)
+{
+    const parloom_load_options options = { .mode = mode, .order = order };
+    return parloom_array_load_with(array_out, path, &options, error);
+}
+
 parloom_status parloom_array_load(parloom_array *array_out, const char *path, parloom_mmap_mode mode,
                                   parloom_error *error)
 {
-    return parloom_array_load_ordered(array_out, path, mode, PARLOOM_BYTE_ORDER_UNSET, error);
+    const parloom_load_options options = { .mode = mode };
+    return parloom_array_load_with(array_out, path, &options, error);
 }
 
 bool parloom_array_is_native(const parloom_array *array)

@@ -24,7 +24,9 @@ parloom_status parloom_array_dump_fd(const parloom_array *array, int fd, const c
     if (status == PARLOOM_OK) status = loom_array_check_whole(array, error);
     if (status == PARLOOM_OK) status = loom_codec_choose(codec, NULL, level, &choice, error);
     if (status != PARLOOM_OK) return status;
-    status = loom_pack(array, fd, name, &choice, error);
+    struct loom_effort effort;
+    loom_effort_begin(&effort, 0, NULL, NULL);
+    status = loom_pack(array, fd, name, &choice, &effort, error);
     loom_codec_release(choice.codec);
     if (status == PARLOOM_OK) loom_status_clear(error);
     return status;
@@ -51,7 +53,9 @@ parloom_status parloom_array_load_fd(parloom_array *array_out, int fd, parloom_m
     }
     (void)snprintf(name, sizeof name, "descriptor %d", fd);
     loom_unpack_warn(mode, name, why);
-    status = loom_unpack(array_out, fd, name, false, PARLOOM_BYTE_ORDER_UNSET, error);
+    struct loom_effort effort;
+    loom_effort_begin(&effort, 0, NULL, NULL);
+    status = loom_unpack(array_out, fd, name, false, PARLOOM_BYTE_ORDER_UNSET, &effort, error);
     if (status == PARLOOM_OK) loom_status_clear(error);
     return status;
 }

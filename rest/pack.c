@@ -52,6 +52,7 @@ parloom_status loom_pack_next(struct loom_pack_cursor *cursor, const void **piec
     parloom_status status = PARLOOM_OK;
     uint64_t at = cursor->at, end = cursor->end;
     if (at < pack->header_nbytes && end > pack->header_nbytes) end = pack->header_nbytes;
+    if (cursor->most > 0 && end - at > cursor->most) end = at + cursor->most;
     size_t nbytes = (size_t)(end - at);
     if (at < pack->header_nbytes || nbytes == 0)
         *piece_out = pack->header + at * (nbytes > 0);
@@ -82,6 +83,7 @@ static parloom_status write_plain(struct loom_pack_cursor *cursor, parloom_error
     while (status == PARLOOM_OK && nbytes > 0) {
         status = loom_pack_next(cursor, &piece, &nbytes, error);
         if (status == PARLOOM_OK) status = loom_pack_write(cursor->pack, piece, nbytes, error);
+        if (status == PARLOOM_OK) status = loom_effort_advance(cursor->pack->effort, nbytes, error);
     }
     return status;
 }
@@ -108,8 +110,10 @@ static parloom_status write_stream(struct loom_pack_cursor *cursor, void *stream
     parloom_codec_step step = { .is_last = false };
     while (!step.is_last) {
         parloom_status status = loom_pack_next(cursor, &step.in, &step.in_nbytes, error);
+        size_t nbytes = step.in_nbytes;
         step.is_last = cursor->at == cursor->end;
         if (status == PARLOOM_OK) status = feed(cursor->pack, stream, &step, out, error);
+        if (status == PARLOOM_OK) status = loom_effort_advance(cursor->pack->effort, nbytes, error);
         if (status != PARLOOM_OK) return status;
     }
     return PARLOOM_OK;
@@ -141,8 +145,18 @@ static parloom_array flatten(const parloom_array *array)
     return flat;
 }
 
+static parloom_status write_all(const struct loom_pack *pack, parloom_error *error)
+{
+    if (pack->codec != NULL && ((pack->codec->ops.flags & PARLOOM_CODEC_FRAMES) != 0 || pack->codec->joint != NULL))
+        return loom_pack_frames(pack, error);
+    struct loom_pack_cursor cursor = { pack, 0, pack->nbytes, LOOM_PACK_PIECE_NBYTES, NULL };
+    parloom_status status = pack->codec == NULL ? write_plain(&cursor, error) : write_compressed(&cursor, error);
+    free(cursor.gathered);
+    return status;
+}
+
 parloom_status loom_pack(const parloom_array *array, int fd, const char *name, const struct loom_codec_choice *choice,
-                         parloom_error *error)
+                         struct loom_effort *effort, parloom_error *error)
 {
     bool is_c = loom_array_is_contiguous(array, false);
     bool is_fortran = !is_c && loom_array_is_contiguous(array, true);
@@ -156,10 +170,8 @@ parloom_status loom_pack(const parloom_array *array, int fd, const char *name, c
         pack.array = &flat;
         pack.is_contiguous = false;
     }
-    if (pack.codec != NULL && (pack.codec->ops.flags & PARLOOM_CODEC_FRAMES) != 0)
-        return loom_pack_frames(&pack, error);
-    struct loom_pack_cursor cursor = { &pack, 0, pack.nbytes, NULL };
-    parloom_status status = pack.codec == NULL ? write_plain(&cursor, error) : write_compressed(&cursor, error);
-    free(cursor.gathered);
-    return status;
+    pack.effort = effort;
+    loom_effort_expect(effort, parloom_array_nbytes(array), pack.header_nbytes);
+    parloom_status status = write_all(&pack, error);
+    return status == PARLOOM_OK ? loom_effort_end(effort, error) : status;
 }

@@ -3,21 +3,18 @@
  * pack.h - an array to a descriptor: header and items, compressed or as they are.
  *
  *   header ++ items ──┬─ not compressed ──────────────────────────────┐
- *                     ├─ one stream (zlib, lzma) ── one coder ─────────┼──> descriptor, from its position on
- *                     └─ streams of frame_nbytes ── a coder each, in a loop ──┘
+ *                     ├─ one stream (lzma) ── one coder ───────────────┼──> descriptor, from its position on
+ *                     └─ streams, or parts of one (zlib), of frame_nbytes ── a coder each, in a loop ──┘
  */
 #ifndef LOOM_REST_PACK_H
 #define LOOM_REST_PACK_H
 
 #include "rest/codec.h"
+#include "rest/effort.h"
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
-/* array: checked. name: of what fd is, for messages. Statuses as parloom_array_dump_fd. */
+/* array: checked. name: of what fd is, for messages. effort: begun. Statuses as parloom_array_dump_with. */
 parloom_status loom_pack(const parloom_array *array, int fd, const char *name, const struct loom_codec_choice *choice,
-                         parloom_error *error);
+                         struct loom_effort *effort, parloom_error *error);
 
 /* ---- between pack.c and pack_frames.c */
 
@@ -32,14 +29,17 @@ struct loom_pack {
     const char *name;
     const struct loom_codec *codec;
     int level;
+    struct loom_effort *effort;
 };
 
 /* Goes from byte at to byte end, in pieces that lie in memory. */
 struct loom_pack_cursor {
     const struct loom_pack *pack;
     uint64_t at, end;
+    size_t most;    /* bytes in a piece, so that it can be told how far it is; 0: as many as lie in a row */
     char *gathered; /* items that lie apart, one piece of them; free() it */
 };
+enum { LOOM_PACK_PIECE_NBYTES = 1 << 20 };
 
 /* The next piece; *nbytes_out 0: there is no more. MEMORY. */
 parloom_status loom_pack_next(struct loom_pack_cursor *cursor, const void **piece_out, size_t *nbytes_out,
@@ -47,7 +47,4 @@ parloom_status loom_pack_next(struct loom_pack_cursor *cursor, const void **piec
 parloom_status loom_pack_write(const struct loom_pack *pack, const void *data, size_t nbytes, parloom_error *error);
 parloom_status loom_pack_frames(const struct loom_pack *pack, parloom_error *error);
 
-#ifdef __cplusplus
-}
-#endif
 #endif

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * pack_frames.c - an array to a descriptor, in streams that follow one another.
+ * pack_frames.c - an array to a descriptor, in streams that follow one another, or in parts that become one stream.
  *
  * Round by round a loop compresses as many frames as there are slots, each into memory of its own; then they are
  * written in order. Where frames are cut depends on the codec alone: the bytes are the same for any number of threads.
- * The loop runs on threads, in the caller's memory, with none of the limits that a scope may have set for tasks. Where
- * no loop can be run as things are, the frames are compressed one by one.
  */
 #include "rest/pack.h"
 
@@ -13,13 +11,16 @@
 #include "base/status.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-enum { FRAME_NBYTES = 4 << 20, SLOTS_MAX = 64, HEADROOM = 4096 };
+enum { FRAME_NBYTES = 4 << 20, HEADROOM = 4096 };
 
 struct slot {
     uint64_t begin, end; /* of the bytes that are written; the slot's thread alone writes what follows */
+    char *in;            /* of a frame whose parts lie apart */
     char *out;
     size_t used, room;
+    uint32_t check; /* of a part */
     parloom_status status;
     parloom_error error;
 };
@@ -27,8 +28,9 @@ struct slot {
 struct round {
     const struct loom_pack *pack;
     struct slot *slots;
-    uint64_t next; /* byte that no slot has yet */
-    size_t count;  /* of slots in use */
+    uint64_t next;  /* byte that no slot has yet */
+    size_t count;   /* of slots in use */
+    uint32_t check; /* of the parts that were written */
 };
 
 /* At first for what cannot be compressed: codecs are faster when all of it fits, and pages are not there before they
@@ -66,31 +68,71 @@ static parloom_status feed(const struct loom_codec *codec, void *stream, parloom
     return PARLOOM_OK;
 }
 
+static parloom_status open_frame(const struct loom_pack *pack, struct slot *slot, void **stream_out)
+{
+    const struct loom_codec *codec = pack->codec;
+    parloom_status status = loom_codec_check(codec, &slot->error);
+    if (status == PARLOOM_OK && codec->joint != NULL)
+        return codec->joint->open(pack->level, slot->end == pack->nbytes, stream_out, &slot->error);
+    return loom_codec_open(codec, pack->level, pack->array->item_nbytes, stream_out, &slot->error);
+}
+
+/* The whole frame, in a row: where its parts lie apart, they are brought together. */
+static parloom_status next_whole(struct loom_pack_cursor *cursor, struct slot *slot, parloom_codec_step *step)
+{
+    size_t whole = (size_t)(cursor->end - cursor->at), used = 0;
+    parloom_status status = loom_pack_next(cursor, &step->in, &step->in_nbytes, &slot->error);
+    if (status != PARLOOM_OK || step->in_nbytes == whole) return status;
+    char *grown = loom_memory_grow(slot->in, whole, 1);
+    if (grown == NULL)
+        return loom_status_fail(&slot->error, PARLOOM_ERR_MEMORY, 0, "memory is short for %zu bytes of items", whole);
+    slot->in = grown;
+    while (status == PARLOOM_OK && used < whole) {
+        memcpy(slot->in + used, step->in, step->in_nbytes);
+        used += step->in_nbytes;
+        if (used < whole) status = loom_pack_next(cursor, &step->in, &step->in_nbytes, &slot->error);
+    }
+    step->in = slot->in;
+    step->in_nbytes = whole;
+    return status;
+}
+
+static parloom_status compress_pieces(const struct loom_pack *pack, struct slot *slot, struct loom_pack_cursor *cursor,
+                                      void *stream)
+{
+    parloom_codec_step step = { .is_last = false };
+    parloom_status status = PARLOOM_OK;
+    while (status == PARLOOM_OK && !step.is_last) {
+        status = cursor->most == 0 ? next_whole(cursor, slot, &step)
+                                   : loom_pack_next(cursor, &step.in, &step.in_nbytes, &slot->error);
+        size_t nbytes = step.in_nbytes;
+        step.is_last = cursor->at == cursor->end;
+        if (status == PARLOOM_OK) status = feed(pack->codec, stream, &step, slot);
+        if (status == PARLOOM_OK) status = loom_effort_advance(pack->effort, nbytes, &slot->error);
+    }
+    return status;
+}
+
 static parloom_status compress_frame(const struct loom_pack *pack, struct slot *slot)
 {
-    struct loom_pack_cursor cursor = { pack, slot->begin, slot->end, NULL };
-    parloom_codec_step step = { .is_last = false };
+    bool is_whole = (pack->codec->ops.flags & PARLOOM_CODEC_ITEMS) != 0 || pack->codec->measure != NULL;
+    struct loom_pack_cursor cursor = { pack, slot->begin, slot->end, is_whole ? 0 : LOOM_PACK_PIECE_NBYTES, NULL };
     void *stream = NULL;
     slot->used = 0;
-    parloom_status status = loom_codec_open(pack->codec, pack->level, pack->array->item_nbytes, &stream, &slot->error);
+    parloom_status status = open_frame(pack, slot, &stream);
     if (status != PARLOOM_OK) return status;
-    while (status == PARLOOM_OK && !step.is_last) {
-        status = loom_pack_next(&cursor, &step.in, &step.in_nbytes, &slot->error);
-        step.is_last = cursor.at == cursor.end;
-        if (status == PARLOOM_OK) status = feed(pack->codec, stream, &step, slot);
-    }
+    status = compress_pieces(pack, slot, &cursor, stream);
+    if (pack->codec->joint != NULL) slot->check = pack->codec->joint->check(stream);
     pack->codec->ops.close(stream);
     free(cursor.gathered);
     return status;
 }
 
 /* A failure is the slot's, so that the caller reports the first one of the file. */
-static int compress_slot(const parloom_task *task, void *const *args)
+static void compress_slot(void *state, size_t k)
 {
-    const struct round *round = args[0];
-    struct slot *slot = &round->slots[task->index];
-    slot->status = compress_frame(round->pack, slot);
-    return 0;
+    struct round *round = state;
+    round->slots[k].status = compress_frame(round->pack, &round->slots[k]);
 }
 
 static size_t frame_nbytes(const struct loom_pack *pack)
@@ -117,57 +159,48 @@ static void hand_out(struct round *round, size_t slots)
     }
 }
 
-static void compress_one_by_one(struct round *round)
+/* What stands before the first part. */
+static parloom_status write_begin(struct round *round, const struct slot *slot, parloom_error *error)
 {
-    for (size_t k = 0; k < round->count; k++) round->slots[k].status = compress_frame(round->pack, &round->slots[k]);
+    const struct loom_codec_joint *joint = round->pack->codec->joint;
+    unsigned char bytes[16];
+    if (joint == NULL || slot->begin > 0) return PARLOOM_OK;
+    round->check = joint->check_of_nothing;
+    return loom_pack_write(round->pack, bytes, joint->begin(round->pack->level, bytes), error);
 }
 
-/* What would end the loop early or tell of it belongs to the caller's tasks. */
-static parloom_status compress_at_once(struct round *round, int n_jobs, parloom_error *error)
+/* And behind the last. */
+static parloom_status write_end(struct round *round, const struct slot *slot, parloom_error *error)
 {
-    parloom_arg args[] = { parloom_inout(round, sizeof *round) };
-    parloom_options options = { .struct_size = sizeof options,
-                                .n_jobs = n_jobs,
-                                .backend = "threads",
-                                .require = PARLOOM_REQUIRE_SHAREDMEM,
-                                .batch_size = 1,
-                                .task_timeout = -1,
-                                .timeout = -1,
-                                .retries = -1,
-                                .verbose = -1,
-                                .inner_max_num_threads = 1 };
-    parloom_error own;
-    parloom_status status = parloom_for(round->count, compress_slot, args, 1, &options, &own);
-    if (status == PARLOOM_OK) return PARLOOM_OK;
-    if (status == PARLOOM_ERR_INVALID || status == PARLOOM_ERR_UNSUPPORTED || status == PARLOOM_ERR_BUSY) {
-        compress_one_by_one(round);
-        return PARLOOM_OK;
-    }
-    if (error != NULL) *error = own;
-    return status;
+    const struct loom_codec_joint *joint = round->pack->codec->joint;
+    unsigned char bytes[16];
+    if (joint == NULL) return PARLOOM_OK;
+    round->check = joint->combine(round->check, slot->check, slot->end - slot->begin);
+    if (slot->end < round->pack->nbytes) return PARLOOM_OK;
+    return loom_pack_write(round->pack, bytes, joint->end(round->check, bytes), error);
 }
 
-static parloom_status write_round(const struct round *round, parloom_error *error)
+static parloom_status write_round(struct round *round, parloom_error *error)
 {
     for (size_t k = 0; k < round->count; k++) {
         const struct slot *slot = &round->slots[k];
         if (slot->status != PARLOOM_OK && error != NULL) *error = slot->error;
         if (slot->status != PARLOOM_OK) return slot->status;
-        parloom_status status = loom_pack_write(round->pack, slot->out, slot->used, error);
+        parloom_status status = write_begin(round, slot, error);
+        if (status == PARLOOM_OK) status = loom_pack_write(round->pack, slot->out, slot->used, error);
+        if (status == PARLOOM_OK) status = write_end(round, slot, error);
         if (status != PARLOOM_OK) return status;
     }
     return PARLOOM_OK;
 }
 
-static parloom_status write_rounds(struct round *round, size_t slots, int n_jobs, parloom_error *error)
+static parloom_status write_rounds(struct round *round, size_t slots, parloom_error *error)
 {
+    const struct loom_pack *pack = round->pack;
     parloom_status status = PARLOOM_OK;
-    while (status == PARLOOM_OK && round->next < round->pack->nbytes) {
+    while (status == PARLOOM_OK && round->next < pack->nbytes) {
         hand_out(round, slots);
-        if (round->count > 1)
-            status = compress_at_once(round, n_jobs, error);
-        else
-            compress_one_by_one(round);
+        status = loom_effort_share(pack->effort, round->count, compress_slot, round, error);
         if (status == PARLOOM_OK) status = write_round(round, error);
     }
     return status;
@@ -175,15 +208,12 @@ static parloom_status write_rounds(struct round *round, size_t slots, int n_jobs
 
 parloom_status loom_pack_frames(const struct loom_pack *pack, parloom_error *error)
 {
-    uint64_t frames = (pack->nbytes - 1) / frame_nbytes(pack) + 2;
-    int n_jobs = parloom_effective_n_jobs(0);
-    size_t slots = n_jobs > 1 ? (size_t)n_jobs * 2 : 1;
-    if (slots > SLOTS_MAX) slots = SLOTS_MAX;
-    if (slots > frames) slots = (size_t)frames;
+    size_t slots = loom_effort_slots(pack->effort, (pack->nbytes - 1) / frame_nbytes(pack) + 2);
     struct slot *memory = loom_memory_zeroed(slots, sizeof *memory);
     if (memory == NULL) return loom_status_fail(error, PARLOOM_ERR_MEMORY, 0, "memory is short to compress");
-    struct round round = { pack, memory, 0, 0 };
-    parloom_status status = write_rounds(&round, slots, n_jobs, error);
+    struct round round = { pack, memory, 0, 0, 0 };
+    parloom_status status = write_rounds(&round, slots, error);
+    for (size_t k = 0; k < slots; k++) free(memory[k].in);
     for (size_t k = 0; k < slots; k++) free(memory[k].out);
     free(memory);
     return status;

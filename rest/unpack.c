@@ -8,6 +8,7 @@
 #include "base/status.h"
 #include "rest/npy.h"
 #include "rest/npy_items.h"
+#include "rest/unpack_frames.h"
 #include "rest/unpack_source.h"
 #include "shm/array.h"
 
@@ -38,6 +39,14 @@ static parloom_status read_whole(struct loom_unpack_source *source, void *data, 
     if (status != PARLOOM_OK || got == nbytes) return status;
     return loom_status_fail(error, PARLOOM_ERR_FORMAT, 0, "%.400s is cut short: %zu bytes are missing", source->name,
                             nbytes - got);
+}
+
+/* What can be read at once is; the rest one stream after the other. */
+static parloom_status read_all(struct loom_unpack_source *source, char *data, size_t nbytes, parloom_error *error)
+{
+    size_t done = 0;
+    parloom_status status = loom_unpack_frames(source, data, nbytes, &done, error);
+    return status == PARLOOM_OK ? read_whole(source, data + done, nbytes - done, error) : status;
 }
 
 /* text: prefix and header, free() it. */
@@ -77,24 +86,27 @@ static parloom_status check_claim(const struct loom_unpack_source *source, const
 
 static parloom_status read_items(struct loom_unpack_source *source, const struct loom_npy_header *header,
                                  const char *text, bool is_all, parloom_byte_order order, parloom_array *array,
-                                 parloom_error *error)
+                                 struct loom_effort *effort, parloom_error *error)
 {
     parloom_status status = check_claim(source, header, error);
     *array = loom_npy_describe(header);
     if (status == PARLOOM_OK) status = loom_array_allocate(array, false, error);
     if (status != PARLOOM_OK) return status;
-    status = read_whole(source, array->data, header->payload_nbytes, error);
+    source->effort = effort;
+    loom_effort_expect(effort, header->payload_nbytes, 0);
+    status = read_all(source, array->data, header->payload_nbytes, error);
     if (status == PARLOOM_OK) status = loom_unpack_source_finish(source, is_all, error);
     if (status == PARLOOM_OK && order == PARLOOM_BYTE_ORDER_KEPT)
         array->flags |= header->is_swapped ? LOOM_ARRAY_SWAPPED : 0U;
     else if (status == PARLOOM_OK)
         status = loom_npy_make_native(header, text, array->data, source->name, error);
+    if (status == PARLOOM_OK) status = loom_effort_end(effort, error);
     if (status != PARLOOM_OK) parloom_array_release(array);
     return status;
 }
 
 parloom_status loom_unpack(parloom_array *array_out, int fd, const char *name, bool is_all, parloom_byte_order order,
-                           parloom_error *error)
+                           struct loom_effort *effort, parloom_error *error)
 {
     struct loom_unpack_source source;
     struct loom_npy_header header;
@@ -103,7 +115,7 @@ parloom_status loom_unpack(parloom_array *array_out, int fd, const char *name, b
     parloom_status status = loom_unpack_source_open(&source, fd, name, error);
     if (status != PARLOOM_OK) return status;
     status = read_header(&source, &header, &text, error);
-    if (status == PARLOOM_OK) status = read_items(&source, &header, text, is_all, order, &array, error);
+    if (status == PARLOOM_OK) status = read_items(&source, &header, text, is_all, order, &array, effort, error);
     free(text);
     loom_unpack_source_close(&source);
     if (status == PARLOOM_OK) *array_out = array;

@@ -9,22 +9,15 @@
 #ifndef LOOM_REST_UNPACK_H
 #define LOOM_REST_UNPACK_H
 
-#include <parloom/parloom.h>
-
-#ifdef __cplusplus
-extern "C" {
-#endif
+#include "rest/effort.h"
 
 /* Is what lies at this byte of the file compressed? Also where this build cannot read it. The position stays. */
 bool loom_unpack_is_packed(int fd, uint64_t offset);
 /* From the position of fd on, into memory. name: of what it is, for messages. is_all: anything after the array is
- * refused; else the position is behind it, where fd can seek. Statuses as parloom_array_load_fd. */
+ * refused; else the position is behind it, where fd can seek. effort: begun. Statuses as parloom_array_load_with. */
 parloom_status loom_unpack(parloom_array *array_out, int fd, const char *name, bool is_all, parloom_byte_order order,
-                           parloom_error *error);
+                           struct loom_effort *effort, parloom_error *error);
 /* Says in the log that this is not mapped as mode asks. UNSET: nothing. */
 void loom_unpack_warn(parloom_mmap_mode mode, const char *name, const char *why);
 
-#ifdef __cplusplus
-}
-#endif
 #endif

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { BUFFER_NBYTES = 1 << 18, MAGIC_NBYTES = 6 };
+enum { BUFFER_NBYTES = 1 << 18, PIECE_NBYTES = 8 << 20, PACKED_PIECE_NBYTES = 1 << 20, MAGIC_NBYTES = 6 };
 
 static parloom_status fail_read(const struct loom_unpack_source *source, int failed, parloom_error *error)
 {
@@ -90,15 +90,24 @@ void loom_unpack_source_close(struct loom_unpack_source *source)
 
 /* -------------------------------------------------------------------------- read */
 
+static parloom_status advance(const struct loom_unpack_source *source, size_t nbytes, parloom_error *error)
+{
+    return source->effort == NULL ? PARLOOM_OK : loom_effort_advance(source->effort, nbytes, error);
+}
+
 static parloom_status read_plain(struct loom_unpack_source *source, char *data, size_t nbytes, size_t *got_out,
                                  parloom_error *error)
 {
     size_t done = waiting(source) < nbytes ? waiting(source) : nbytes, got = 1;
     memcpy(data, source->buffer + source->at, done);
     source->at += done;
+    parloom_status status = advance(source, done, error);
+    if (status != PARLOOM_OK) return status;
     for (; done < nbytes && got > 0; done += got) {
-        int failed = loom_descriptor_read_some(source->fd, data + done, nbytes - done, &got);
-        if (failed != 0) return fail_read(source, failed, error);
+        size_t wanted = nbytes - done < PIECE_NBYTES ? nbytes - done : PIECE_NBYTES;
+        int failed = loom_descriptor_read_some(source->fd, data + done, wanted, &got);
+        status = failed != 0 ? fail_read(source, failed, error) : advance(source, got, error);
+        if (status != PARLOOM_OK) return status;
     }
     *got_out = done;
     return PARLOOM_OK;
@@ -122,9 +131,8 @@ static parloom_status begin_stream(struct loom_unpack_source *source, parloom_er
     return loom_codec_open(codec, PARLOOM_CODEC_DECOMPRESS, 0, &source->stream, error);
 }
 
-/* Names the file that a codec, which does not know it, refused. */
-static parloom_status name_file(const struct loom_unpack_source *source, parloom_status status,
-                                const parloom_error *own, parloom_error *error)
+parloom_status loom_unpack_source_blame(const struct loom_unpack_source *source, parloom_status status,
+                                        const parloom_error *own, parloom_error *error)
 {
     if (status == PARLOOM_OK) return PARLOOM_OK;
     return loom_status_fail(error, status, 0, "%.400s, compressed as %s: %.300s", source->name, source->codec->name,
@@ -139,7 +147,7 @@ static parloom_status step(struct loom_unpack_source *source, parloom_codec_step
     step->in_nbytes = in;
     step->is_last = source->has_ended;
     parloom_status status = loom_codec_step(source->codec, source->stream, step, &own);
-    if (status != PARLOOM_OK) return name_file(source, status, &own, error);
+    if (status != PARLOOM_OK) return loom_unpack_source_blame(source, status, &own, error);
     source->at += in - step->in_nbytes;
     if (step->is_done) {
         source->codec->ops.close(source->stream);
@@ -152,21 +160,26 @@ static parloom_status step(struct loom_unpack_source *source, parloom_codec_step
                             source->codec->name);
 }
 
-/* A coder may hold what it has taken: it is asked with nothing new before more is waited for. */
-static parloom_status read_packed(struct loom_unpack_source *source, char *data, size_t nbytes, size_t *got_out,
-                                  parloom_error *error)
+/* A coder may hold what it has taken: it is asked with nothing new before more is waited for. What wants whole frames
+ * is given room for them; others write a piece at a time, and it is told how far they are. */
+static parloom_status read_packed(struct loom_unpack_source *source, char *data, size_t nbytes, bool is_one,
+                                  size_t *got_out, parloom_error *error)
 {
-    parloom_codec_step so_far = { .out = data, .out_nbytes = nbytes };
+    size_t most = (source->codec->ops.flags & PARLOOM_CODEC_ITEMS) != 0 ? SIZE_MAX : PACKED_PIECE_NBYTES, done = 0;
     parloom_status status = PARLOOM_OK;
-    while (status == PARLOOM_OK && so_far.out_nbytes > 0) {
+    while (status == PARLOOM_OK && done < nbytes) {
+        if (source->stream == NULL && is_one) break;
         if (source->stream == NULL) status = begin_stream(source, error);
         if (status != PARLOOM_OK || source->stream == NULL) break;
-        size_t before = so_far.out_nbytes, in = waiting(source);
-        status = step(source, &so_far, error);
-        if (status == PARLOOM_OK && before == so_far.out_nbytes && waiting(source) == 0 && in == 0)
-            status = fill_some(source, error);
+        size_t room = nbytes - done < most ? nbytes - done : most, in = waiting(source);
+        parloom_codec_step piece = { .out = data + done, .out_nbytes = room };
+        status = step(source, &piece, error);
+        size_t written = room - piece.out_nbytes;
+        done += written;
+        if (status == PARLOOM_OK) status = advance(source, written, error);
+        if (status == PARLOOM_OK && written == 0 && waiting(source) == 0 && in == 0) status = fill_some(source, error);
     }
-    *got_out = nbytes - so_far.out_nbytes;
+    *got_out = done;
     return status;
 }
 
@@ -174,7 +187,29 @@ parloom_status loom_unpack_source_read(struct loom_unpack_source *source, void *
                                        parloom_error *error)
 {
     return source->codec == NULL ? read_plain(source, data, nbytes, got_out, error)
-                                 : read_packed(source, data, nbytes, got_out, error);
+                                 : read_packed(source, data, nbytes, false, got_out, error);
+}
+
+parloom_status loom_unpack_source_read_stream(struct loom_unpack_source *source, void *data, size_t nbytes,
+                                              size_t *got_out, parloom_error *error)
+{
+    return read_packed(source, data, nbytes, true, got_out, error);
+}
+
+bool loom_unpack_source_place(const struct loom_unpack_source *source, uint64_t *place_out)
+{
+    off_t position = source->left == UINT64_MAX ? -1 : lseek(source->fd, 0, SEEK_CUR);
+    if (position < 0 || source->stream != NULL || (uint64_t)position < waiting(source)) return false;
+    *place_out = (uint64_t)position - waiting(source);
+    return true;
+}
+
+void loom_unpack_source_move(struct loom_unpack_source *source, uint64_t place, size_t streams)
+{
+    (void)lseek(source->fd, (off_t)place, SEEK_SET);
+    source->at = source->have = 0;
+    source->has_ended = false;
+    source->streams += streams;
 }
 
 /* ------------------------------------------------------------------------ finish */
@@ -215,6 +250,6 @@ parloom_status loom_unpack_source_finish(struct loom_unpack_source *source, bool
     if (source->codec == NULL) return PARLOOM_OK;
     parloom_status status = end_stream(source, error);
     if (status != PARLOOM_OK || !is_all) return status != PARLOOM_OK ? status : put_back(source, error);
-    status = read_packed(source, more, sizeof more, &got, error);
+    status = read_packed(source, more, sizeof more, false, &got, error);
     return status == PARLOOM_OK && got > 0 ? refuse_more(source, error) : status;
 }

@@ -99,6 +99,7 @@ static int write_pieces(const struct loom_fill *fill, uint64_t begin, uint64_t e
     while (nbytes > 0) {
         size_t piece = nbytes < WRITE_NBYTES ? nbytes : WRITE_NBYTES;
         int failed = loom_file_write_all(fill->fd, fill->source.data + (from - fill->lead), piece, from);
+        if (!failed && fill->source.told && !fill->source.told(fill->source.state, piece)) failed = ECANCELED;
         if (failed) return failed;
         from += piece;
         nbytes -= piece;

@@ -27,6 +27,8 @@ struct loom_fill_source {
      * multiples of LOOM_FILL_PART_NBYTES (lead is 0), from the beginning again where another place is tried. Where it
      * fails it remembers that itself, and does nothing from then on. */
     void (*put)(void *state, char *into, size_t from, size_t nbytes);
+    /* May vanish: told of each part that is in its place; false: it is no longer wanted, and ends with ECANCELED. */
+    bool (*told)(void *state, size_t nbytes);
     void *state;
 };
 

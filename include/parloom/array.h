@@ -292,8 +292,9 @@ bool parloom_array_is_writable(const parloom_array *array);
  *
  * array    borrows; C and Fortran order are kept, any other strides are stored in C order
  * path     of the file; replaced where it exists
- * codec    "NAME" or "NAME:LEVEL", "none": not compressed; NULL: by the ending of path
- * level    of the codec, 1 to 9; 0: that of codec, else its default
+ * codec    "NAME" or "NAME:LEVEL", "none": not compressed; NULL: by the ending of path, which may say none
+ * level    of the codec, 1 to 9; 0: that of codec, else its default. A level where neither codec nor path says with
+ *          what to compress means zlib
  * error    NULL is fine
  *
  * Returns: PARLOOM_OK, or

@@ -7,10 +7,10 @@
  *
  *     zlib .z   gzip .gz   bz2 .bz2   xz .xz   lzma .lzma   lz4 .lz4   zstd .zst   blosc, blosc-zstd .blosc   none
  *
- * Levels are 1 (fast) to 9 (small); 0 is the codec's default. A load goes by what is in the file, not by its name.
- * Codecs whose streams may follow one another compress large arrays in pieces, at once on as many threads as a loop
- * would use that was given no n_jobs (parloom_effective_n_jobs(0)): in a scope that says so. The bytes that are written
- * do not depend on that number.
+ * Levels are 1 (fast) to 9 (small); 0 is the codec's default; a level alone is zlib's. A load goes by what is in the
+ * file, not by its name. Codecs whose streams may follow one another compress large arrays in pieces, at once on as
+ * many threads as a loop would use that was given no n_jobs (parloom_effective_n_jobs(0)): in a scope that says so. The
+ * bytes that are written do not depend on that number. Files of blosc, zstd and lz4 are decompressed in pieces, too.
  */
 #ifndef PARLOOM_CODEC_H
 #define PARLOOM_CODEC_H
@@ -36,7 +36,7 @@ extern "C" {
  *
  * array    borrows; C and Fortran order are kept, any other strides are stored in C order
  * fd       borrows; stays open. Where it does not block, the call waits for it
- * codec    "NAME" or "NAME:LEVEL"; NULL and "none": not compressed
+ * codec    "NAME" or "NAME:LEVEL"; "none": not compressed; NULL: not compressed, or with a level zlib
  * level    1 to 9; 0: that of codec, else its default
  * error    NULL is fine
  *

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * npy.h - what array.h leaves open of .npy files: forced to the disk, loaded in a byte order; and .npz archives,
- * several arrays and plain values in one file.
+ * npy.h - what array.h leaves open of .npy files: forced to the disk, loaded in a byte order, told of while it goes on;
+ * and .npz archives, several arrays and plain values in one file.
  *
  * An archive is what numpy.savez writes and numpy.load reads: a zip file whose members are .npy files. A plain value is
  * an array of no dimensions: parloom_array_wrap(&value, PARLOOM_F64, 0, NULL).
@@ -88,6 +88,79 @@ parloom_status parloom_array_load_ordered(parloom_array *array_out, const char *
  * Example: tests/rest/test_byte_order.cc
  */
 bool parloom_array_is_native(const parloom_array *array);
+
+/* All zero is the default. */
+typedef struct parloom_dump_options {
+    const char *codec; /* as parloom_array_dump */
+    int level;         /* as parloom_array_dump */
+    bool is_durable;   /* true: as parloom_array_dump_durable */
+    /* On how many threads a codec that cuts large arrays compresses (codec.h). 0: as many as a loop would use;
+     * negative: all usable cores and so on, as in the options of a call. */
+    int n_jobs;
+    /* Told how many bytes of the items are done, of how many (parloom_array_nbytes, however small they become). Called
+     * in the thread that called: when the first piece is done (1 to 8 MiB), then at most 10 times a second and not more
+     * often than pieces are done, and at last with done_nbytes == nbytes, before the file has its name; not after a
+     * failure. What is not 0 gives up, also then. NULL: nobody is told. */
+    int (*progress)(uint64_t done_nbytes, uint64_t nbytes, void *state);
+    void *progress_state;
+    uint64_t reserved[4]; /* 0 */
+} parloom_dump_options;
+
+/*
+ * As parloom_array_dump, with a word on all the rest: threads, the disk, progress, giving up.
+ *
+ * array    borrows; as parloom_array_dump
+ * path     of the file; replaced where it exists
+ * options  borrows; NULL: the default
+ * error    NULL is fine
+ *
+ * Returns: PARLOOM_OK, or, and then what had the name before is still there and nothing else is left,
+ * Errors:
+ *   PARLOOM_ERR_CANCELLED  progress gave up
+ *   PARLOOM_ERR_INVALID    as parloom_array_dump; reserved is not 0
+ *   PARLOOM_ERR_IO, PARLOOM_ERR_UNSUPPORTED, PARLOOM_ERR_SPACE, PARLOOM_ERR_LIMIT, PARLOOM_ERR_MEMORY  as
+ *   parloom_array_dump_durable
+ * Threads: any thread, also in a task body; one at a time for one path.
+ * Blocks:  as parloom_array_dump, or as parloom_array_dump_durable.
+ * Since:   0.1
+ * Example: docs/guide/programs/compression_progress.c
+ */
+parloom_status parloom_array_dump_with(const parloom_array *array, const char *path,
+                                       const parloom_dump_options *options, parloom_error *error);
+
+/* All zero is the default. */
+typedef struct parloom_load_options {
+    parloom_mmap_mode mode;   /* as parloom_array_load */
+    parloom_byte_order order; /* as parloom_array_load_ordered */
+    /* On how many threads a file is decompressed whose codec allows that (codec.h). 0, negative: as for dumps. */
+    int n_jobs;
+    /* As parloom_dump_options; not called where the file is mapped. Other than 0: gives up, and there is no array. */
+    int (*progress)(uint64_t done_nbytes, uint64_t nbytes, void *state);
+    void *progress_state;
+    uint64_t reserved[4]; /* 0 */
+} parloom_load_options;
+
+/*
+ * As parloom_array_load, with a word on all the rest: byte order, threads, progress, giving up.
+ *
+ * array_out set on success; gives: release it with parloom_array_release
+ * path      of the file
+ * options   borrows; NULL: the default
+ * error     NULL is fine
+ *
+ * Returns: PARLOOM_OK, or
+ * Errors:
+ *   PARLOOM_ERR_CANCELLED  progress gave up
+ *   PARLOOM_ERR_INVALID    as parloom_array_load_ordered; reserved is not 0
+ *   PARLOOM_ERR_IO, PARLOOM_ERR_FORMAT, PARLOOM_ERR_UNSUPPORTED, PARLOOM_ERR_SPACE, PARLOOM_ERR_MEMORY,
+ *   PARLOOM_ERR_LIMIT  as parloom_array_load
+ * Threads: any thread, also in a task body.
+ * Blocks:  as parloom_array_load.
+ * Since:   0.1
+ * Example: docs/guide/programs/compression_progress.c
+ */
+parloom_status parloom_array_load_with(parloom_array *array_out, const char *path, const parloom_load_options *options,
+                                       parloom_error *error);
 
 /* ---- several arrays: .npz */
 

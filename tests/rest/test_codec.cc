@@ -4,6 +4,9 @@
 #include "rest/packed.h"
 #include "rest/samples.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 using Codec = Packed;
 
 TEST_F(Codec, GivesBackWhatItWasGivenAtEveryLevel)
@@ -159,10 +162,28 @@ TEST_F(Codec, RefusesNamesAndLevelsThatAreNone)
         EXPECT_EQ(dump(values, "a", codec), PARLOOM_ERR_INVALID) << codec;
     for (int level : { -1, 10, 1 << 20 }) EXPECT_EQ(dump(values, "a", "zlib", level), PARLOOM_ERR_INVALID) << level;
     EXPECT_EQ(dump(values, "a", "zlib:3", 4), PARLOOM_ERR_INVALID);
-    EXPECT_EQ(dump(values, "a", nullptr, 4), PARLOOM_ERR_INVALID);
+    EXPECT_EQ(dump(values, "a", "none", 4), PARLOOM_ERR_INVALID);
     EXPECT_FALSE(std::filesystem::exists(path("a")));
     EXPECT_EQ(dump(values, "a", "zlib:3", 3), PARLOOM_OK);
     EXPECT_EQ(dump(values, "a", "zlib:0"), PARLOOM_OK);
+}
+
+/* joblib's compress=3. */
+TEST_F(Codec, IsZlibWhereThereIsALevelAlone)
+{
+    std::vector<double> values = waves(20000);
+    if (dump(values, "wanted", "zlib", 6) == PARLOOM_ERR_UNSUPPORTED) GTEST_SKIP() << "this build is without zlib";
+    for (const char *file : { "a", "a.npy" }) {
+        ASSERT_EQ(dump(values, file, nullptr, 6), PARLOOM_OK) << error.message;
+        EXPECT_EQ(read(path(file)), read(path("wanted"))) << file;
+    }
+    ASSERT_EQ(dump(values, "a.npy.gz", nullptr, 6), PARLOOM_OK);
+    EXPECT_EQ(read(path("a.npy.gz")).substr(0, 2), "\x1f\x8b"); /* what the name says wins */
+    parloom_array array = wrap(values);
+    int fd = open(path("fd").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    ASSERT_EQ(parloom_array_dump_fd(&array, fd, nullptr, 6, &error), PARLOOM_OK) << error.message;
+    close(fd);
+    EXPECT_EQ(read(path("fd")), read(path("wanted")));
 }
 
 TEST_F(Codec, CompressesMoreAtAHigherLevel)
@@ -202,6 +223,61 @@ check(lzma.open('a.npy.lzma'))
 check(io.BytesIO(zlib.decompress(open('a.npy.z', 'rb').read())))
 )"),
               "");
+}
+
+/* Parts that were compressed at once, as pigz does it: each but the last ends with an empty block. */
+TEST_F(Codec, WritesZlibInPartsThatAreOneStream)
+{
+    if (!has_numpy()) GTEST_SKIP() << "python3-numpy is not installed";
+    std::vector<double> values = waves(1200000); /* three parts */
+    parloom_array whole = wrap(values), every_second;
+    ASSERT_EQ(parloom_array_slice(&every_second, &whole, 0, 0, values.size(), 2, &error), PARLOOM_OK);
+    for (const char *level : { "1", "3", "6" }) {
+        parloom_dump_options options = {};
+        options.codec = "zlib";
+        options.level = level[0] - '0';
+        options.n_jobs = 2;
+        ASSERT_EQ(parloom_array_dump_with(&whole, path(level).c_str(), &options, &error), PARLOOM_OK) << error.message;
+        EXPECT_TRUE(Loaded(path(level)).equals(values)) << level;
+        std::string file = path(std::string("half") + level);
+        ASSERT_EQ(parloom_array_dump_with(&every_second, file.c_str(), &options, &error), PARLOOM_OK);
+        EXPECT_EQ(Loaded(file).status, PARLOOM_OK);
+    }
+    EXPECT_EQ(run_python(folder, std::string(PYTHON_WAVES) + R"(
+import zlib
+for level in '136':
+    packed = open(level, 'rb').read()
+    stream = zlib.decompressobj()
+    data = stream.decompress(packed)
+    assert stream.eof and not stream.unused_data, level
+    assert np.array_equal(np.load(io.BytesIO(data)), waves), level
+    assert packed[:2] == zlib.compress(b'', int(level))[:2], level
+    assert packed.count(b'\x00\x00\xff\xff') >= 2, level
+    half = zlib.decompress(open('half' + level, 'rb').read())
+    assert np.array_equal(np.load(io.BytesIO(half)), waves[::2]), level
+assert len(open('6', 'rb').read()) < 1.01 * len(zlib.compress(data, 6))
+)"),
+              "");
+}
+
+/* Where a part ends does not matter to who decompresses: also at sizes that leave no room for its last bytes. */
+TEST_F(Codec, EndsPartsOfZlibAtAnySize)
+{
+    const size_t part = ((size_t)4 << 20) / sizeof(double);
+    for (size_t n : { part - 16, part - 15, part + 1 })
+        for (int level : { 1, 4 }) {
+            for (bool is_noise : { false, true }) {
+                std::vector<double> values(n, 1.5);
+                uint64_t state = n;
+                for (double &value : values) {
+                    if (!is_noise) break;
+                    state = state * 6364136223846793005u + 1442695040888963407u;
+                    memcpy(&value, &state, sizeof value);
+                }
+                ASSERT_EQ(dump(values, "a", "zlib", level), PARLOOM_OK) << error.message;
+                EXPECT_TRUE(Loaded(path("a")).equals(values)) << n << " at level " << level;
+            }
+        }
 }
 
 TEST_F(Codec, IsReadByPythonsPackages)

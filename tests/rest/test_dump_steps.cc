@@ -47,6 +47,14 @@ class DumpSteps : public Scratch
         parloom_array array = parloom_array_wrap(memory.data(), PARLOOM_U8, 1, &count);
         return parloom_array_dump(&array, file.c_str(), nullptr, 0, nullptr) == PARLOOM_OK ? 0 : 1;
     }
+    /* Two pieces. */
+    static int dump_packed(const std::string &file, const char *codec)
+    {
+        std::vector<char> memory(((size_t)4 << 20) + 100, 'b');
+        size_t count = memory.size();
+        parloom_array array = parloom_array_wrap(memory.data(), PARLOOM_U8, 1, &count);
+        return parloom_array_dump(&array, file.c_str(), codec, 1, nullptr) == PARLOOM_OK ? 0 : 1;
+    }
     int dump_archive(const std::string &file) const
     {
         std::vector<char> memory(NEW_ITEMS, 'b');
@@ -176,6 +184,22 @@ TEST_F(DumpSteps, OfAnArchiveAreAsSafe)
     GTEST_SKIP() << "a sanitizer makes system calls of its own";
 #endif
     EXPECT_GT(expect_whole([this](const std::string &file) { return dump_archive(file); }), 40);
+}
+
+TEST_F(DumpSteps, OfACompressedDumpAreAsSafe)
+{
+#ifdef LOOM_TEST_SANITIZED
+    GTEST_SKIP() << "a sanitizer makes system calls of its own";
+#endif
+    const char *names[64];
+    size_t count = std::min<size_t>(parloom_codec_list(names, 64), 64);
+    size_t tried = 0;
+    for (const char *codec : { "gzip", "zlib" }) {
+        if (std::none_of(names, names + count, [=](const char *name) { return strcmp(name, codec) == 0; })) continue;
+        EXPECT_GT(expect_whole([=](const std::string &file) { return dump_packed(file, codec); }), 40) << codec;
+        tried++;
+    }
+    if (tried == 0) GTEST_SKIP() << "this build compresses nothing";
 }
 
 /* The bytes are on the disk before they have the name, the name before the call returns. */
