@@ -70,6 +70,7 @@ TEST_F(Conformance, D1_06_ArrayLargerThanABuffer)
 
 TEST_F(Conformance, D1_12_MapModeOfACompressedFileIsOneWarning)
 {
+    LOOM_NEEDS_CODECS("zlib");
     std::vector<double> values = waves(100);
     ASSERT_EQ(dump(values, "a", "zlib"), PARLOOM_OK);
     announce("compressed");
@@ -80,6 +81,7 @@ TEST_F(Conformance, D1_12_MapModeOfACompressedFileIsOneWarning)
 
 TEST_F(Conformance, D1_14_BothByteOrdersInAGzipFile)
 {
+    LOOM_NEEDS_CODECS("gzip");
     if (!has_numpy()) GTEST_SKIP() << "python3-numpy is not installed";
     ASSERT_EQ(run_python(folder, R"(
 import gzip, numpy as np
@@ -102,6 +104,7 @@ for name, dtype in (('i', '<i4'), ('I', '>i4'), ('f', '<f8'), ('F', '>f8'), ('s'
 
 TEST_F(Conformance, D2_01_NameAndLevelWriteTheRightMagic)
 {
+    LOOM_NEEDS_CODECS("zlib", "gzip");
     std::vector<double> values = waves(100);
     ASSERT_EQ(dump(values, "z", "zlib", 3), PARLOOM_OK);
     ASSERT_EQ(dump(values, "g", "gzip:3"), PARLOOM_OK);
@@ -111,6 +114,7 @@ TEST_F(Conformance, D2_01_NameAndLevelWriteTheRightMagic)
 
 TEST_F(Conformance, D2_02_ThreeWaysToBeWrongAreThreeErrors)
 {
+    LOOM_NEEDS_CODECS("zlib");
     std::vector<double> values = waves(10);
     std::set<std::string> said;
     for (const char *codec : { "zlib:3:extra", "secret:3", "zlib:secret" }) {
@@ -122,6 +126,7 @@ TEST_F(Conformance, D2_02_ThreeWaysToBeWrongAreThreeErrors)
 
 TEST_F(Conformance, D2_03_ANameSelectsTheMethod)
 {
+    LOOM_NEEDS_CODECS("zlib", "gzip");
     std::vector<double> values = waves(100);
     ASSERT_EQ(dump(values, "z.npy", "zlib"), PARLOOM_OK);
     ASSERT_EQ(dump(values, "g.npy", "gzip"), PARLOOM_OK);
@@ -147,6 +152,7 @@ TEST_F(Conformance, D2_04_AllMethodsAndLevels)
 
 TEST_F(Conformance, D2_05_WhatAnotherToolUnpackedLoads)
 {
+    LOOM_NEEDS_CODECS("zlib", "gzip");
     if (!has_numpy()) GTEST_SKIP() << "python3-numpy is not installed";
     std::vector<double> values = waves(1000);
     ASSERT_EQ(dump(values, "a.npy.gz", nullptr), PARLOOM_OK);
@@ -207,6 +213,7 @@ TEST_F(Conformance, D2_09_AnOpenFileIsMapped)
 
 TEST_F(Conformance, D2_10_AnOpenCompressedFileIsNotMappedWithAWarning)
 {
+    LOOM_NEEDS_CODECS("gzip");
     std::vector<double> values = waves(5000);
     ASSERT_EQ(dump(values, "a.gz", nullptr), PARLOOM_OK);
     announce("not mapped");
@@ -230,6 +237,7 @@ TEST_F(Conformance, D2_11_AStreamIsNotMappedWithAWarning)
 
 TEST_F(Conformance, D2_12_AZlibStreamInOneDirectionAtATime)
 {
+    LOOM_NEEDS_CODECS("zlib");
     for (size_t n : { size_t{ 3 }, size_t{ 200000 } })
         for (const char *codec : { "zlib:1", "zlib:3", "zlib:9" }) {
             std::vector<double> values = waves(n);
@@ -251,6 +259,7 @@ TEST_F(Conformance, D2_12_AZlibStreamInOneDirectionAtATime)
 
 TEST_F(Conformance, D2_13_LevelsThatAreNone)
 {
+    LOOM_NEEDS_CODECS("zlib");
     std::vector<double> values = waves(10);
     for (int level : { -1, 10, 15 }) {
         EXPECT_EQ(dump(values, "a", "zlib", level), PARLOOM_ERR_INVALID) << level;
@@ -264,6 +273,7 @@ TEST_F(Conformance, D2_13_LevelsThatAreNone)
 
 TEST_F(Conformance, D2_14_ModesThatAreNone)
 {
+    LOOM_NEEDS_CODECS("zlib");
     std::vector<double> values = waves(10);
     ASSERT_EQ(dump(values, "a.z", nullptr), PARLOOM_OK);
     Descriptor file(open(path("a.z").c_str(), O_RDONLY | O_CLOEXEC));
@@ -276,6 +286,7 @@ TEST_F(Conformance, D2_14_ModesThatAreNone)
 
 TEST_F(Conformance, D2_15_WhatIsNoFile)
 {
+    LOOM_NEEDS_CODECS("zlib");
     std::vector<double> values = waves(10);
     EXPECT_EQ(send(values, -1, "zlib"), PARLOOM_ERR_IO);
     EXPECT_EQ(Loaded(-1, PARLOOM_MMAP_UNSET).status, PARLOOM_ERR_IO);
@@ -287,6 +298,7 @@ TEST_F(Conformance, D2_15_WhatIsNoFile)
 
 TEST_F(Conformance, D2_18_ThroughASocket)
 {
+    LOOM_NEEDS_CODECS("gzip");
     std::vector<double> small = waves(10), large = waves(400000);
     for (const char *codec : { static_cast<const char *>(nullptr), "gzip" }) {
         int ends[2];
@@ -316,6 +328,7 @@ TEST_F(Conformance, D2_23_Lz4)
 
 TEST_F(Conformance, D2_25_AnyNameOfAFile)
 {
+    LOOM_NEEDS_CODECS("zlib");
     std::vector<double> values = waves(100);
     for (const char *name : { "text.z",
                               "gr\xc3\xb6\xc3\x9f"

@@ -8,6 +8,7 @@
 
 #include <parloom/parloom.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <numeric>
@@ -20,6 +21,19 @@ inline std::vector<std::string> codecs()
     size_t count = parloom_codec_list(names, 64);
     return { names, names + std::min<size_t>(count, 64) };
 }
+
+/* The first of these that this build is without, or "". */
+inline std::string missing_codec(const std::vector<std::string> &wanted)
+{
+    std::vector<std::string> all = codecs();
+    for (const std::string &name : wanted)
+        if (std::find(all.begin(), all.end(), name) == all.end()) return name;
+    return "";
+}
+
+#define LOOM_NEEDS_CODECS(...)                   \
+    if (!missing_codec({ __VA_ARGS__ }).empty()) \
+    GTEST_SKIP() << "this build is without " << missing_codec({ __VA_ARGS__ })
 
 /* Numbers that repeat a little, the same on every machine. */
 inline std::vector<double> waves(size_t n)

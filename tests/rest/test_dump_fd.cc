@@ -39,7 +39,7 @@ TEST_F(DumpFd, ArraysFollowOneAnotherInAFileWithEveryCodec)
 {
     open_memory();
     std::vector<std::string> all = codecs();
-    all.insert(all.begin() + 1, "none");
+    all.insert(all.begin(), "none");
     for (size_t k = 0; k < all.size(); k++)
         ASSERT_EQ(send(waves(100 + 1000 * k), in, all[k].c_str(), &error), PARLOOM_OK) << error.message;
     ASSERT_EQ(lseek(out, 0, SEEK_SET), 0);
@@ -63,6 +63,7 @@ TEST_F(DumpFd, WhatFollowsAnUncompressedArrayStaysInThePipe)
 
 TEST_F(DumpFd, WhatFollowsACompressedOneInAPipeIsRefused)
 {
+    LOOM_NEEDS_CODECS("gzip");
     open_pipe(0);
     ASSERT_EQ(send(waves(100), in, "gzip", &error), PARLOOM_OK);
     ASSERT_EQ(::write(in, "tail", 4), 4);
@@ -73,6 +74,7 @@ TEST_F(DumpFd, WhatFollowsACompressedOneInAPipeIsRefused)
 
 TEST_F(DumpFd, WaitsWhereTheDescriptorDoesNotBlock)
 {
+    LOOM_NEEDS_CODECS("zlib");
     open_pipe(O_NONBLOCK);
     std::vector<double> values = waves(300000);
     std::thread sender([&] { EXPECT_EQ(send(values, in, "zlib", nullptr), PARLOOM_OK); });
@@ -82,6 +84,7 @@ TEST_F(DumpFd, WaitsWhereTheDescriptorDoesNotBlock)
 
 TEST_F(DumpFd, AReaderThatHasGoneIsAnErrorAndNoSignal)
 {
+    LOOM_NEEDS_CODECS("gzip");
     struct sigaction before, after;
     sigaction(SIGPIPE, nullptr, &before);
     ASSERT_EQ(before.sa_handler, SIG_DFL); /* the signal would end this process */
@@ -102,6 +105,7 @@ TEST_F(DumpFd, AReaderThatHasGoneIsAnErrorAndNoSignal)
 
 TEST_F(DumpFd, AFullDeviceIsAnError)
 {
+    LOOM_NEEDS_CODECS("zlib", "gzip");
     in = open("/dev/full", O_WRONLY | O_CLOEXEC);
     if (in < 0) GTEST_SKIP() << "there is no /dev/full";
     out = in;
@@ -111,6 +115,7 @@ TEST_F(DumpFd, AFullDeviceIsAnError)
 
 TEST_F(DumpFd, APipeThatEndsTooSoonIsAnError)
 {
+    LOOM_NEEDS_CODECS("zlib", "gzip");
     std::vector<double> values = waves(50);
     for (const char *codec : { "none", "zlib", "gzip" }) {
         ASSERT_EQ(dump(values, "whole", codec), PARLOOM_OK);

@@ -99,6 +99,7 @@ TEST_F(Effort, IsToldInBytesOfItems)
 
 TEST_F(Effort, IsToldOfViewsAndOfNothing)
 {
+    LOOM_NEEDS_CODECS("zlib", "gzip");
     std::vector<double> values = waves(1000000), none;
     parloom_array whole = wrap(values), every_second, empty = wrap(none);
     ASSERT_EQ(parloom_array_slice(&every_second, &whole, 0, 0, values.size(), 2, &error), PARLOOM_OK);
@@ -173,6 +174,7 @@ TEST_F(Effort, OfAMappedFileIsNotTold)
 /* What a scope says of progress is said of tasks. */
 TEST_F(Effort, IsNotToldToTheProgressOfAScope)
 {
+    LOOM_NEEDS_CODECS("gzip");
     std::vector<double> values = waves(2500000);
     int told = 0;
     parloom_options scope = PARLOOM_OPTIONS_INIT;
@@ -187,6 +189,7 @@ TEST_F(Effort, IsNotToldToTheProgressOfAScope)
 
 TEST_F(Effort, HasOptionsThatDefaultToThoseOfAPlainDump)
 {
+    LOOM_NEEDS_CODECS("gzip");
     std::vector<double> values = waves(1000);
     parloom_array array = wrap(values), loaded = {};
     ASSERT_EQ(parloom_array_dump_with(&array, path("a.gz").c_str(), nullptr, &error), PARLOOM_OK) << error.message;
