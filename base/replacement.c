@@ -10,6 +10,7 @@
 
 #include "base/fault.h"
 #include "base/file.h"
+#include "base/hidden_name.h"
 #include "base/memory.h"
 #include "base/room.h"
 #include "base/status.h"
@@ -19,12 +20,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-enum { HIDDEN_NAME_NBYTES = 40, NAME_TRIES = 100 };
 
 struct loom_replacement {
     char *path;       /* as given, for messages */
@@ -35,7 +34,7 @@ struct loom_replacement {
     bool is_durable;
     bool has_old; /* a regular file has the name now */
     struct stat old;
-    char hidden[HIDDEN_NAME_NBYTES]; /* name the new file has now; "": none */
+    char hidden[LOOM_HIDDEN_NAME_NBYTES]; /* name the new file has now; "": none */
 };
 
 static parloom_status fail_errno(const struct loom_replacement *r, int sys_errno, const char *what,
@@ -74,15 +73,6 @@ static parloom_status split_path(struct loom_replacement *r, parloom_error *erro
     return r->folder_fd >= 0 ? PARLOOM_OK : fail_errno(r, errno, "open the folder of", error);
 }
 
-/* false, and errno: no random number. */
-static bool choose_hidden_name(char name[HIDDEN_NAME_NBYTES])
-{
-    uint64_t number = 0;
-    if (getrandom(&number, sizeof number, 0) != (ssize_t)sizeof number) return false;
-    snprintf(name, HIDDEN_NAME_NBYTES, ".parloom-%016llx.tmp", (unsigned long long)number);
-    return true;
-}
-
 /* ------------------------------------------------------------------------- begin */
 
 static parloom_status look_at_old(struct loom_replacement *r, parloom_error *error)
@@ -100,13 +90,23 @@ static parloom_status look_at_old(struct loom_replacement *r, parloom_error *err
 
 static int open_hidden(struct loom_replacement *r)
 {
-    int fd = -1;
-    for (int k = 0; k < NAME_TRIES && fd < 0; k++) {
-        if (!choose_hidden_name(r->hidden)) break;
-        fd = openat(r->folder_fd, r->hidden, O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0666);
-        if (fd < 0 && errno != EEXIST && errno != EINTR) break;
+    for (unsigned k = 0; k < LOOM_HIDDEN_NAME_TRIES && loom_hidden_name_make(r->hidden, r->name, k); k++) {
+        int fd = openat(r->folder_fd, r->hidden, O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0666);
+        if (fd >= 0 && loom_hidden_name_hold(fd)) return fd;
+        if (fd >= 0)
+            close(fd);
+        else if (errno != EEXIST && errno != EINTR)
+            break;
     }
-    if (fd < 0) r->hidden[0] = '\0';
+    r->hidden[0] = '\0';
+    return -1;
+}
+
+/* A file that has no name yet: its writer is known to live before anybody can see it. */
+static int open_nameless(const struct loom_replacement *r)
+{
+    int fd = openat(r->folder_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
+    if (fd >= 0) flock(fd, LOCK_EX | LOCK_NB);
     return fd;
 }
 
@@ -116,7 +116,7 @@ static parloom_status open_new(struct loom_replacement *r, parloom_error *error)
     if (loom_fault_hit(LOOM_FAULT_OPEN)) return fail_errno(r, errno, "make a file for", error);
     /* A file without a name gets one through /proc. */
     bool has_proc = access("/proc/self/fd", X_OK) == 0;
-    if (has_proc) fd = openat(r->folder_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
+    if (has_proc) fd = open_nameless(r);
     bool is_unknown = !has_proc || errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL;
     if (fd < 0 && is_unknown) fd = open_hidden(r);
     r->fd = loom_file_move_up(fd);
@@ -167,6 +167,7 @@ parloom_status loom_replacement_begin(struct loom_replacement **replacement_out,
     }
     parloom_status status = split_path(r, error);
     if (status == PARLOOM_OK) status = look_at_old(r, error);
+    if (status == PARLOOM_OK) loom_hidden_name_sweep(r->folder_fd, r->name);
     if (status == PARLOOM_OK) status = open_new(r, error);
     if (status == PARLOOM_OK) status = check_room(r, nbytes, error);
     if (status != PARLOOM_OK)
@@ -197,14 +198,12 @@ static int link_as(const struct loom_replacement *r, const char *name)
 
 static int link_hidden(struct loom_replacement *r)
 {
-    int result = -1;
-    for (int k = 0; k < NAME_TRIES && result != 0; k++) {
-        if (!choose_hidden_name(r->hidden)) break;
-        result = link_as(r, r->hidden);
-        if (result != 0 && errno != EEXIST) break;
+    for (unsigned k = 0; k < LOOM_HIDDEN_NAME_TRIES && loom_hidden_name_make(r->hidden, r->name, k); k++) {
+        if (link_as(r, r->hidden) == 0) return 0;
+        if (errno != EEXIST) break;
     }
-    if (result != 0) r->hidden[0] = '\0';
-    return result;
+    r->hidden[0] = '\0';
+    return -1;
 }
 
 /* One step from the old file, or none, to the new one. */

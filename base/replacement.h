@@ -7,9 +7,9 @@
  *
  * What had the name before stays whole until commit puts the new file in its place in one step; who has the old one
  * open or mapped keeps the old bytes. Mode and, where allowed, owner of the old file are kept; links are followed.
- * A program that dies before commit leaves nothing where the file system knows O_TMPFILE (else one hidden file).
- * Unless it is asked for nothing is forced to the disk: a crash of the program is survived, a power cut is up to
- * the file system.
+ * A program that dies leaves nothing where the file system knows O_TMPFILE, unless it dies between the two last steps
+ * of commit; else one hidden file. The next one that writes the same file removes it (base/hidden_name.h). Unless it is
+ * asked for nothing is forced to the disk: a crash of the program is survived, a power cut is up to the file system.
  */
 #ifndef LOOM_BASE_REPLACEMENT_H
 #define LOOM_BASE_REPLACEMENT_H
