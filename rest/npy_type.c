@@ -151,12 +151,12 @@ static bool resolve(char kind, size_t number, struct type *type)
         return number == 8;
     case 'U':
         type->swap_nbytes = 4;
-        return number > 0 && loom_memory_mul(number, 4, &type->nbytes);
+        return loom_memory_mul(number, 4, &type->nbytes);
     case 'S':
     case 'a':
     case 'V':
         type->swap_nbytes = 1;
-        return number > 0;
+        return true;
     default:
         return false;
     }
@@ -195,7 +195,7 @@ static parloom_status read_plain(struct loom_npy_cursor *c, struct type *type)
                                 "fixed-width text first",
                                 c->name);
     if (!read_digits(&at, end, &number) || !ends_well(kind, at, end) || !resolve(kind, number, type))
-        return loom_npy_refuse(&before, "a type that NumPy knows, with at least one byte");
+        return loom_npy_refuse(&before, "a type that NumPy knows");
     type->is_swapped = type->swap_nbytes > 1 && is_foreign(byte_order);
     return PARLOOM_OK;
 }
@@ -267,7 +267,7 @@ static parloom_status read_record(struct loom_npy_cursor *c, struct type *record
         if (status != PARLOOM_OK) return status;
     }
     record->nbytes = nbytes[0];
-    return record->nbytes > 0 ? PARLOOM_OK : loom_npy_refuse(c, "a record of at least one byte");
+    return PARLOOM_OK;
 }
 
 /* From behind the type of a field to behind the field: how often the type is there. */
@@ -336,6 +336,10 @@ parloom_status loom_npy_read_type(struct loom_npy_cursor *c, struct loom_npy_hea
     struct type type = { PARLOOM_ITEM, 0, 0, false };
     parloom_status status = loom_npy_take(c, '[') ? read_record(c, &type) : read_plain(c, &type);
     if (status != PARLOOM_OK) return status;
+    /* NumPy writes them: text of no characters, records without fields. */
+    if (type.nbytes == 0)
+        return loom_status_fail(c->error, PARLOOM_ERR_UNSUPPORTED, 0,
+                                "the items of %.400s have no bytes: there is nothing to load", c->name);
     header->dtype = type.dtype;
     header->item_nbytes = type.nbytes;
     header->is_swapped = type.is_swapped;

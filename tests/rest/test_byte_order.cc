@@ -61,6 +61,7 @@ types = [
     [('a', '>c16'), ('t', '>U3'), ('when', '>M8[s]'), ('s', '|S5')],
     [('in', inner, (2, 2)), ('last', '>f8')],
     [('none', '>f8', (0,)), ('empty', inner, (0,)), ('some', '>u2')],
+    [('t', 'S0'), ('u', '>U0'), ('a', '>f4'), ('v', 'V0'), ('b', '>i2')],
     {'names': ['a', 'b'], 'formats': ['|i1', '>f8'], 'offsets': [0, 8], 'itemsize': 24},
 ]
 generator = np.random.default_rng(5)
@@ -77,7 +78,7 @@ for k, each in enumerate(types):
     open('%d.kept' % k, 'wb').write(records.tobytes())
 )"),
               "");
-    for (int k = 0; k < 5; k++) {
+    for (int k = 0; k < 6; k++) {
         std::string name = path(std::to_string(k));
         parloom_array got;
         ASSERT_EQ(parloom_array_load(&got, (name + ".npy").c_str(), PARLOOM_MMAP_UNSET, &error), PARLOOM_OK)

@@ -82,6 +82,7 @@ TEST(Npy, ReadsRecordsAsItemsOfTheirSize)
         { "[(('title', 'name'), '<f8')]", 8, false },
         { "[('it\\'s } [ odd', '<f8'), (\"q'\", '<u2'),]", 10, false },
         { "[('none', '<f8', (0,)), ('some', '|u1')]", 1, false },
+        { "[('t', '|S0'), ('v', '|V0'), ('a', '<f8'), ('u', '>U0', (2,)), ('e', [])]", 8, true },
     };
     for (const auto &c : cases) {
         loom_npy_header header;
@@ -145,9 +146,12 @@ TEST(Npy, RefusesWhatIsNoHeader)
         { of_type("'|O'"), PARLOOM_ERR_UNSUPPORTED },
         { of_type("'|O8'"), PARLOOM_ERR_UNSUPPORTED },
         { of_type("[('a', '<f8'), ('b', '|O')]"), PARLOOM_ERR_UNSUPPORTED },
-        { of_type("'|V0'"), PARLOOM_ERR_FORMAT },
-        { of_type("[]"), PARLOOM_ERR_FORMAT },
-        { of_type("[('a', '<f8', (0,))]"), PARLOOM_ERR_FORMAT },
+        { of_type("'|V0'"), PARLOOM_ERR_UNSUPPORTED },
+        { of_type("'>U0'"), PARLOOM_ERR_UNSUPPORTED },
+        { of_type("'<f0'"), PARLOOM_ERR_FORMAT },
+        { of_type("[('t', '|S0'), ('e', [])]"), PARLOOM_ERR_UNSUPPORTED },
+        { of_type("[]"), PARLOOM_ERR_UNSUPPORTED },
+        { of_type("[('a', '<f8', (0,))]"), PARLOOM_ERR_UNSUPPORTED },
         { of_type("'<f3'"), PARLOOM_ERR_FORMAT },
         { of_type("'<i16'"), PARLOOM_ERR_FORMAT },
         { of_type("'<x8'"), PARLOOM_ERR_FORMAT },
