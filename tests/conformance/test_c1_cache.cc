@@ -25,7 +25,7 @@ std::vector<setting> all_settings()
     parloom_array array = parloom_array_wrap(&one, PARLOOM_F64, 0, nullptr);
     std::vector<setting> made = { { nullptr, PARLOOM_MMAP_UNSET }, { nullptr, PARLOOM_MMAP_R } };
     if (parloom_array_dump(&array, (kit.folder / "x").c_str(), "gzip", 3, nullptr) == PARLOOM_OK)
-        made.push_back({ "gzip", PARLOOM_MMAP_UNSET });
+        made.insert(made.end(), { { "gzip", PARLOOM_MMAP_UNSET }, { "gzip", PARLOOM_MMAP_R } });
     return made;
 }
 
@@ -158,6 +158,7 @@ size_t events(int fd)
 
 TEST_F(Conformance, C1_01_RunsOnceForEachArgument)
 {
+    announce("is compressed");
     for (const auto &how : all_settings()) {
         CacheKit kit;
         parloom_cache_options options = options_of(how);
@@ -169,6 +170,8 @@ TEST_F(Conformance, C1_01_RunsOnceForEachArgument)
         };
         run_all();
         EXPECT_EQ(kit.runs(), 3u);
+        EXPECT_EQ(kit.call(kit.ramp_in(&options), 2, 0.5), CacheKit::want(2, 0.5));
+        EXPECT_EQ(kit.runs(), 3u) << "bound anew, as eval() does";
         std::filesystem::remove_all(kit.location);
         run_all();
         EXPECT_EQ(kit.runs(), 6u);
@@ -220,6 +223,7 @@ TEST_F(Conformance, C1_11_TheKeyIsOfArgumentsAsTheyWereGiven)
 
 TEST_F(Conformance, C1_12_ArraysAreArguments)
 {
+    announce("is compressed");
     for (const auto &how : all_settings()) {
         CacheKit kit;
         parloom_cache_options options = options_of(how);
@@ -239,6 +243,7 @@ TEST_F(Conformance, C1_13_FirstAndLaterCallsGiveAReadOnlyMapping)
     for (int round = 0; round < 3; round++) {
         EXPECT_EQ(kit.call(function, 10, 1), CacheKit::want(10, 1));
         EXPECT_TRUE(kit.is_memmap);
+        EXPECT_EQ(kit.mapped_file, "result.npy");
         EXPECT_FALSE(kit.is_writable);
     }
     EXPECT_EQ(kit.runs(), 1u);
@@ -295,7 +300,7 @@ TEST_F(Conformance, C1_20_SettingsAreGivenWhenBinding)
     parloom_cached *function = kit.bind(cache, definition);
     parloom_set_log([](int, const char *line, void *) { lines.emplace_back(line); }, nullptr);
     kit.call(function, 3, 1);
-    EXPECT_TRUE(kit.is_memmap);
+    EXPECT_EQ(kit.mapped_file, "result.npy");
     EXPECT_EQ(kit.call(function, 3, 2), CacheKit::want(3, 1)) << "x is ignored";
     parloom_set_log(nullptr, nullptr);
     EXPECT_EQ(lines.size(), 1u);
@@ -309,6 +314,9 @@ TEST_F(Conformance, C1_21_TheFolderIsMadeOnDemandAndWhatIsDeletedIsComputed)
     EXPECT_FALSE(std::filesystem::exists(kit.location));
     kit.call(function, 3, 1);
     ASSERT_EQ(kit.entries().size(), 1u);
+    EXPECT_EQ(kit.entries()[0], std::filesystem::path(kit.location) / "parloom" / "ramp" / kit.info.key);
+    EXPECT_EQ(std::string(kit.info.key).find_first_not_of("0123456789abcdef"), std::string::npos);
+    EXPECT_EQ(strlen(kit.info.key), 32u);
     std::filesystem::remove_all(kit.entries()[0]);
     EXPECT_EQ(kit.call(function, 3, 1), CacheKit::want(3, 1));
     EXPECT_EQ(kit.runs(), 2u);

@@ -257,8 +257,33 @@ TEST_F(Conformance, C2_20_AllSettingsTravel)
     parloom_cache_pack(copy, again.data(), again.size());
     EXPECT_EQ(again, bytes);
     kit.call(copy, 4, 1);
-    EXPECT_TRUE(kit.is_memmap && kit.is_writable);
+    EXPECT_EQ(kit.mapped_file, "result.npy");
+    EXPECT_TRUE(kit.is_writable);
+    for (int n = 5; n < 20; n++) kit.call(copy, n, 1);
+    EXPECT_LT(kit.entries().size(), 16u) << "its limit travelled";
     parloom_cache_unbind(copy);
+    announce("is compressed");
+    /* No setting is left behind: each one changes what is packed. */
+    const std::vector<std::function<void()>> changes = { [&] { options.mmap_mode = PARLOOM_MMAP_R; },
+                                                         [&] { options.n_items = 8; },
+                                                         [&] { options.nbytes = 12346; },
+                                                         [&] { options.age_s = 5; },
+                                                         [&] { options.is_durable = false; },
+                                                         [&] { options.verbose = 1; },
+                                                         [&] { options.codec = "gzip"; },
+                                                         [&] { options.level = 2; },
+                                                         [&] { definition.version = "4"; },
+                                                         [&] { definition.expires_after_s = 999; },
+                                                         [&] { definition.verbose = 2; },
+                                                         [&] { definition.mmap_mode = PARLOOM_MMAP_RW; } };
+    for (size_t k = 0; k < changes.size(); k++) {
+        changes[k]();
+        function = kit.bind(kit.open(&options), definition);
+        again.resize(parloom_cache_pack(function, nullptr, 0));
+        parloom_cache_pack(function, again.data(), again.size());
+        EXPECT_NE(again, bytes) << k;
+        bytes = again;
+    }
 }
 
 TEST_F(Conformance, C2_21_OnlyAVerboseCacheTellsItsQuestions)

@@ -206,7 +206,7 @@ TEST_F(Cache, MapsResultsFromTheFirstCallOn)
         for (int round = 0; round < 2; round++) {
             EXPECT_EQ(kit.call(function, 1000 + mode, 3), CacheKit::want(1000 + mode, 3));
             EXPECT_EQ(kit.info.is_hit, round == 1);
-            EXPECT_TRUE(kit.is_memmap);
+            EXPECT_EQ(kit.mapped_file, "result.npy");
             EXPECT_EQ(kit.is_writable, mode != PARLOOM_MMAP_R);
         }
     }

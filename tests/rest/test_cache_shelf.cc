@@ -119,7 +119,7 @@ TEST_F(CacheShelf, PacksFunctionsWithAllTheirSettings)
     ASSERT_EQ(parloom_cache_unpack(&copy, bytes.data(), bytes.size(), &kit.error), PARLOOM_OK) << kit.error.message;
     EXPECT_EQ(kit.call(copy, 4, 0.25), CacheKit::want(4, 0.25));
     EXPECT_TRUE(kit.info.is_hit);
-    EXPECT_TRUE(kit.is_memmap);
+    EXPECT_EQ(kit.mapped_file, "result.npy");
     EXPECT_FALSE(kit.is_writable);
     std::vector<char> again(parloom_cache_pack(copy, nullptr, 0));
     parloom_cache_pack(copy, again.data(), again.size());

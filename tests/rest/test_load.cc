@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* test_load.cc - what NumPy wrote is loaded in every mode; bad files are refused. */
 #include "rest/samples.h"
+#include "support/mapped.h"
 #include "support/scratch.h"
 
 #include "base/fault.h"
@@ -63,6 +64,8 @@ for d, dtype in enumerate(dtypes):
                     EXPECT_TRUE(loom_array_is_contiguous(&array, is_fortran));
                     EXPECT_EQ(reinterpret_cast<uintptr_t>(array.data) % 64, 0U);
                     EXPECT_TRUE(parloom_array_is_memmap(&array));
+                    bool is_mapped = mode != PARLOOM_MMAP_UNSET && parloom_array_nbytes(&array) > 0;
+                    EXPECT_EQ(loom::mapped_file(array.data) == file, is_mapped) << file;
                     EXPECT_EQ(parloom_array_is_writable(&array), mode != PARLOOM_MMAP_R);
                     parloom_array_release(&array);
                 }

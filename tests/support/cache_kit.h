@@ -4,6 +4,8 @@
 #ifndef LOOM_TESTS_SUPPORT_CACHE_KIT_H
 #define LOOM_TESTS_SUPPORT_CACHE_KIT_H
 
+#include "support/mapped.h"
+
 #include <parloom/parloom.h>
 
 #include <cstdlib>
@@ -134,6 +136,7 @@ class CacheKit
         if (status != PARLOOM_OK) return {};
         is_memmap = parloom_array_is_memmap(&result);
         is_writable = parloom_array_is_writable(&result);
+        mapped_file = std::filesystem::path(loom::mapped_file(result.data)).filename();
         auto *items = static_cast<const double *>(result.data);
         std::vector<double> got(items, items + result.shape[0]);
         parloom_array_release(&result);
@@ -179,6 +182,7 @@ class CacheKit
     parloom_status status = PARLOOM_OK;
     parloom_cache_info info = {};
     bool is_memmap = false, is_writable = false;
+    std::string mapped_file; /* name of the file whose bytes the result was; "(deleted)" is part of it */
 
   private:
     std::vector<parloom_cache *> caches;
