@@ -18,17 +18,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *dtype_name(parloom_dtype dtype)
-{
-    static const char *const NAMES[] = { "?",   "bool", "i8",  "i16", "i32", "i64",  "u8",  "u16",
-                                         "u32", "u64",  "f32", "f64", "c64", "c128", "item" };
-    return dtype >= PARLOOM_BOOL && dtype <= PARLOOM_ITEM ? NAMES[dtype] : NAMES[0];
-}
-
 /* f64 array (3, 4) */
 static void show_array(struct loom_cache_text *text, const parloom_array *array)
 {
-    loom_cache_text_add(text, "%s array (", dtype_name(array->dtype));
+    loom_cache_text_add(text, "%s array (", parloom_dtype_name(array->dtype));
     for (int axis = 0; axis < array->ndim; axis++)
         loom_cache_text_add(text, axis > 0 ? ", %zu" : "%zu", array->shape[axis]);
     loom_cache_text_add(text, ")");

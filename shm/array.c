@@ -39,6 +39,14 @@ size_t loom_array_item_nbytes(parloom_dtype dtype)
     return index < sizeof nbytes ? nbytes[index] : 0;
 }
 
+const char *parloom_dtype_name(parloom_dtype dtype)
+{
+    static const char *const NAMES[] = { "?",   "bool", "i8",  "i16", "i32", "i64",  "u8",  "u16",
+                                         "u32", "u64",  "f32", "f64", "c64", "c128", "item" };
+    size_t index = (size_t)(unsigned)dtype;
+    return index < sizeof NAMES / sizeof NAMES[0] ? NAMES[index] : NAMES[0];
+}
+
 /* -------------------------------------------------------------------- describe */
 
 parloom_array parloom_array_wrap(void *data, parloom_dtype dtype, int ndim, const size_t *shape)

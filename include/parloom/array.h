@@ -126,7 +126,7 @@ typedef enum parloom_dtype {
     PARLOOM_F64,
     PARLOOM_C64,  /* two F32 */
     PARLOOM_C128, /* two F64 */
-    PARLOOM_ITEM  /* item_nbytes bytes of the user's own: a struct without pointers */
+    PARLOOM_ITEM  /* item_nbytes bytes of the user's own: a struct without pointers, or another type of NumPy's */
 } parloom_dtype;
 
 enum { PARLOOM_MAX_NDIM = 8 };
@@ -143,6 +143,20 @@ typedef struct parloom_array {
     void *owner;    /* opaque; NULL for borrowed memory */
     uint64_t reserved[2];
 } parloom_array;
+
+/*
+ * Names a dtype, for messages.
+ *
+ * dtype    any value, also one that is no dtype
+ *
+ * Returns: "f64" and so on, "item" for PARLOOM_ITEM, "?" for other values; static, never NULL.
+ * Errors:  none.
+ * Threads: any thread, also in a task body; async-signal-safe.
+ * Blocks:  never.
+ * Since:   0.1
+ * Example: docs/guide/programs/memmaps_check.c
+ */
+const char *parloom_dtype_name(parloom_dtype dtype);
 
 /*
  * Creates an array in shared memory: zero-filled, C order.
@@ -316,7 +330,11 @@ parloom_status parloom_array_dump(const parloom_array *array, const char *path, 
 /*
  * Loads an array from a .npy file: into shared memory, or as a mapping of the file, which tasks share like one made by
  * parloom_array_map. Compressed files are known by what they begin with, whatever their name (codec.h); they are read
- * into memory whatever mode says, with a warning in the log.
+ * into memory whatever mode says, with a warning in the log, and may then be written to, also where mode is R.
+ *
+ * What was loaded is what the file says: dtype, ndim, shape, strides (C or Fortran order) and byte order are looked at
+ * before data is. Items in the other byte order are turned while they are read into memory; mapped, they stay as they
+ * are, with the same dtype: parloom_array_is_native (npy.h) tells.
  *
  * array_out set on success; gives: release it with parloom_array_release
  * path      of the file

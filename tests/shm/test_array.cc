@@ -52,6 +52,15 @@ TEST(Array, CreateGivesZeroedAlignedSharedMemoryForEveryDtype)
     }
 }
 
+TEST(Array, DtypesHaveNames)
+{
+    const char *names[] = { "bool", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64", "f32", "f64", "c64", "c128" };
+    for (size_t k = 0; k < std::size(ALL_DTYPES); k++) EXPECT_STREQ(parloom_dtype_name(ALL_DTYPES[k]), names[k]);
+    EXPECT_STREQ(parloom_dtype_name(PARLOOM_ITEM), "item");
+    for (int none : { 0, -1, PARLOOM_ITEM + 1, INT_MAX, INT_MIN })
+        EXPECT_STREQ(parloom_dtype_name(static_cast<parloom_dtype>(none)), "?");
+}
+
 TEST(Array, CreateRefusesWhatHasNoSize)
 {
     size_t huge[] = { SIZE_MAX / 2, 4 };
