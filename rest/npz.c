@@ -4,6 +4,7 @@
  *
  * Threads  an archive is only read from after it was opened, at places of one's own: any number at once.
  */
+#include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/status.h"
@@ -41,6 +42,14 @@ static void keep_arrays(struct loom_zip *zip)
     zip->n_members = kept;
 }
 
+static bool is_npy(int fd)
+{
+    unsigned char prefix[LOOM_NPY_PREFIX_NBYTES];
+    size_t header_nbytes = 0;
+    return loom_file_read_all(fd, prefix, sizeof prefix, 0) == 0 &&
+           loom_npy_measure(prefix, sizeof prefix, "", &header_nbytes, NULL) == PARLOOM_OK;
+}
+
 static parloom_status open_archive(parloom_npz *npz, const char *path, parloom_error *error)
 {
     uint64_t nbytes = 0;
@@ -51,6 +60,10 @@ static parloom_status open_archive(parloom_npz *npz, const char *path, parloom_e
     parloom_status status = loom_mapping_open_file(path, PARLOOM_MMAP_R, &npz->fd, &nbytes, error);
     if (status == PARLOOM_OK) status = loom_zip_read(&npz->zip, npz->path, npz->fd, nbytes, error);
     if (status == PARLOOM_OK) keep_arrays(&npz->zip);
+    if (status == PARLOOM_ERR_FORMAT && is_npy(npz->fd))
+        status =
+            loom_status_fail(error, PARLOOM_ERR_FORMAT, 0,
+                             "%.400s is a .npy file, one array and no archive: load it with parloom_array_load", path);
     return status;
 }
 
@@ -183,8 +196,8 @@ static parloom_status check_mode(const parloom_npz *npz, parloom_mmap_mode mode,
     parloom_status status = loom_mapping_check_mode(mode, error);
     if (status != PARLOOM_OK || (mode != PARLOOM_MMAP_RW && mode != PARLOOM_MMAP_W)) return status;
     return loom_status_fail(error, PARLOOM_ERR_INVALID, 0,
-                            "an array in %.400s can be mapped with mode r or c only: what is written would contradict "
-                            "its checksum",
+                            "an array in %.400s can be mapped with mode r or c only (PARLOOM_MMAP_R, PARLOOM_MMAP_C): "
+                            "what is written would contradict its checksum",
                             npz->path);
 }
 

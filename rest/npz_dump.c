@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/replacement.h"
 #include "base/status.h"
+#include "rest/codec.h"
 #include "rest/npy.h"
 #include "rest/zip_writer.h"
 #include "shm/array.h"
@@ -32,17 +33,20 @@ struct request {
 
 static parloom_status check_codec(struct request *request, const char *codec, int level, parloom_error *error)
 {
-    request->is_packed = codec != NULL;
-    request->level = level;
+    struct loom_codec_choice choice = { NULL, level };
     if (codec == NULL) return PARLOOM_OK;
-    if (strcmp(codec, "zlib") != 0)
+    size_t length = strcspn(codec, ":");
+    if (length != 4 || (memcmp(codec, "zlib", 4) != 0 && memcmp(codec, "none", 4) != 0))
         return loom_status_fail(error, PARLOOM_ERR_UNSUPPORTED, 0,
-                                "codec \"%.64s\" for %.400s: members of .npz archives are stored (NULL) or deflated "
-                                "(\"zlib\")",
+                                "codec \"%.64s\" for %.400s: members of .npz archives are stored (NULL, "
+                                "\"none\") or deflated (\"zlib\", \"zlib:9\")",
                                 codec, request->path);
-    if (level >= 0 && level <= 9) return PARLOOM_OK;
-    return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "level %d for %.400s: 1 (fast) to 9 (small), or 0", level,
-                            request->path);
+    parloom_status status = loom_codec_choose(codec, NULL, level, &choice, error);
+    if (status != PARLOOM_OK) return status;
+    request->is_packed = choice.codec != NULL;
+    request->level = choice.level;
+    loom_codec_release(choice.codec);
+    return PARLOOM_OK;
 }
 
 static int compare_names(const void *a, const void *b)

@@ -174,8 +174,8 @@ typedef struct parloom_npz parloom_npz; /* an archive that was opened to be read
  * names    borrows; n names, all different: what numpy.load calls them. UTF-8
  * arrays   borrows; n arrays; as parloom_array_dump
  * n        how many; 0 makes an empty archive
- * codec    NULL: stored as they are; "zlib": deflated, which needs zlib
- * level    1 (fast) to 9 (small); 0: 6. Without a codec it is not looked at
+ * codec    NULL or "none": stored as they are; "zlib" or "zlib:LEVEL": deflated, which needs zlib
+ * level    1 (fast) to 9 (small); 0: that of codec, else 6. Where codec is NULL it is not looked at
  * error    NULL is fine
  *
  * Returns: PARLOOM_OK, or
@@ -207,7 +207,7 @@ parloom_status parloom_npz_dump(const char *path, const char *const *names, cons
  * Errors:
  *   PARLOOM_ERR_INVALID      path is NULL or no regular file
  *   PARLOOM_ERR_IO           the file cannot be opened or read: sys_errno
- *   PARLOOM_ERR_FORMAT       it is no zip archive, is cut short, or contradicts itself
+ *   PARLOOM_ERR_FORMAT       it is no zip archive (but a .npy file, say), is cut short, or contradicts itself
  *   PARLOOM_ERR_UNSUPPORTED  an archive in several files
  *   PARLOOM_ERR_MEMORY, PARLOOM_ERR_LIMIT  no room for it
  * Threads: any thread, also in a task body.

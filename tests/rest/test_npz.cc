@@ -267,6 +267,48 @@ TEST_F(Npz, WrittenWithWideNumbersIsTheSame)
               "");
 }
 
+TEST_F(Npz, TakesTheLevelWithTheCodecAsDumpsDo)
+{
+    std::vector<double> values(20000);
+    for (size_t k = 0; k < values.size(); k++) values[k] = static_cast<double>(k * k % 1009);
+    size_t count = values.size();
+    parloom_array array = parloom_array_wrap(values.data(), PARLOOM_F64, 1, &count);
+    const char *name[] = { "a" };
+    auto dump = [&](const char *codec, int level) {
+        parloom_status status = parloom_npz_dump(path("x.npz").c_str(), name, &array, 1, codec, level, &error);
+        return status == PARLOOM_OK ? read(path("x.npz")) : std::string(parloom_status_name(status));
+    };
+    std::string stored = dump(nullptr, 0);
+    EXPECT_EQ(dump("none", 0), stored);
+    EXPECT_EQ(dump("none", 9), "PARLOOM_ERR_INVALID");
+    for (const char *codec : { "zlib:x", "zlib:12", "zlib:" }) EXPECT_EQ(dump(codec, 0), "PARLOOM_ERR_INVALID");
+    for (const char *codec : { "gzip:3", "zlibs", "nonesuch" }) EXPECT_EQ(dump(codec, 0), "PARLOOM_ERR_UNSUPPORTED");
+    if (!has_zlib) return;
+    for (int level : { 1, 9 }) {
+        std::string text = "zlib:" + std::to_string(level);
+        EXPECT_EQ(dump(text.c_str(), 0), dump("zlib", level));
+        EXPECT_EQ(dump(text.c_str(), level), dump("zlib", level));
+    }
+    EXPECT_NE(dump("zlib:1", 0), dump("zlib:9", 0));
+    EXPECT_EQ(dump("zlib:1", 9), "PARLOOM_ERR_INVALID") << "two levels";
+    EXPECT_EQ(dump("zlib:0", 0), dump("zlib", 6));
+}
+
+TEST_F(Npz, SaysOfAnArrayAloneHowItIsLoaded)
+{
+    double values[] = { 1, 2, 3 };
+    size_t three = 3;
+    parloom_array array = parloom_array_wrap(values, PARLOOM_F64, 1, &three);
+    ASSERT_EQ(parloom_array_dump(&array, path("a.npy").c_str(), nullptr, 0, &error), PARLOOM_OK) << error.message;
+    parloom_npz *npz = nullptr;
+    EXPECT_EQ(parloom_npz_open(&npz, path("a.npy").c_str(), &error), PARLOOM_ERR_FORMAT);
+    EXPECT_NE(std::string(error.message).find("parloom_array_load"), std::string::npos) << error.message;
+    EXPECT_EQ(std::string(error.message).find("damaged"), std::string::npos) << error.message;
+    write(path("text.npz"), "nothing of that kind, but long enough to be one");
+    EXPECT_EQ(parloom_npz_open(&npz, path("text.npz").c_str(), &error), PARLOOM_ERR_FORMAT);
+    EXPECT_NE(std::string(error.message).find("damaged"), std::string::npos) << error.message;
+}
+
 TEST_F(Npz, RefusesWhatMakesNoSense)
 {
     double value = 1;
