@@ -62,11 +62,12 @@ static void explain_read_only(uint64_t address, char *text, size_t size)
     void *pointer;
     memcpy(&pointer, &address, sizeof pointer);
     const struct loom_segment *segment = loom_segment_of(pointer);
-    const char *advice = segment != NULL && segment->access == LOOM_SEGMENT_MAP_READ
-                             ? " of a file that is mapped with mode r: map it with r+ for writes to reach the file, or "
-                               "with c for each task to have them for itself"
-                             : ", which tasks may only read: pass it as inout or out, or set mmap_mode to c; or the "
-                               "task ran past the end of another argument";
+    const char *advice =
+        segment != NULL && segment->access == LOOM_SEGMENT_MAP_READ
+            ? " of a file that is mapped with mode r: map it with r+ (PARLOOM_MMAP_RW) for writes to "
+              "reach the file, or with c (PARLOOM_MMAP_C) for each task to have them for itself"
+            : ", which tasks may only read: pass it as inout or out, or set mmap_mode to c (PARLOOM_MMAP_C); or the "
+              "task ran past the end of another argument";
     (void)snprintf(text, size, ", writing to an in argument%s", advice);
 }
 

@@ -211,7 +211,7 @@ static bool refuse_private(struct loom_shift *shift, const struct loom_argument 
     parloom_error error;
     loom_status_fail(&error, PARLOOM_ERR_MEMORY, errno,
                      "no memory in worker %d for its own view of %zu bytes (mmap_mode c): %m; use fewer workers or "
-                     "mmap_mode r",
+                     "mmap_mode r (PARLOOM_MMAP_R)",
                      shift->task.worker, (size_t)argument->nbytes);
     shift->refuse(shift, &error);
     return false;

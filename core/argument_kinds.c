@@ -130,11 +130,10 @@ static parloom_status check_one(const parloom_arg *arg, size_t k, const struct l
         return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "argument %zu: %zu bytes do not fit the address space",
                                 k, arg->nbytes);
     if (direction != LOOM_KIND_IN && loom_kind_is_in_read_only_file(arg))
-        return loom_status_fail(
-            error, PARLOOM_ERR_INVALID, 0,
-            "argument %zu lies in a file that is mapped read-only (mode r): map it with r+ to write "
-            "to it",
-            k);
+        return loom_status_fail(error, PARLOOM_ERR_INVALID, 0,
+                                "argument %zu lies in a file that is mapped read-only (mode r): map it with r+ "
+                                "(PARLOOM_MMAP_RW) to write to it",
+                                k);
     return loom_kind_has(arg, LOOM_KIND_EACH) ? check_each(arg, k, request->n, error) : PARLOOM_OK;
 }
 

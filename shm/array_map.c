@@ -61,7 +61,7 @@ static parloom_status map_old(parloom_array *array, const char *path, parloom_mm
         status =
             loom_status_fail(error, PARLOOM_ERR_FORMAT, 0,
                              "%.400s has %llu bytes, the array needs %llu: check shape and offset, or make the file "
-                             "with mode w+",
+                             "with mode w+ (PARLOOM_MMAP_W)",
                              path, (unsigned long long)file_nbytes, (unsigned long long)end);
     if (status == PARLOOM_OK) status = map_part(array, path, fd, mode, part, error);
     close(fd);

@@ -96,9 +96,11 @@ parloom_status parloom_array_open_named(parloom_array *array_out, const char *na
     parloom_status status = loom_named_check_name(name, error);
     if (status == PARLOOM_OK) status = loom_mapping_check_mode(mode, error);
     if (status == PARLOOM_OK && mode == PARLOOM_MMAP_W)
-        status = loom_status_fail(error, PARLOOM_ERR_INVALID, 0,
-                                  "mode w+ for the named array \"%.255s\": parloom_array_create_named makes a new one",
-                                  name);
+        status = loom_status_fail(
+            error, PARLOOM_ERR_INVALID, 0,
+            "mode w+ (PARLOOM_MMAP_W) for the named array \"%.255s\": parloom_array_create_named makes a "
+            "new one",
+            name);
     if (status == PARLOOM_OK) status = loom_named_open_folder(&folder_fd, error);
     if (status != PARLOOM_OK) return status;
     status = open_from(folder_fd, &array, name, mode, error);
