@@ -122,8 +122,11 @@ parloom_status loom_named_read(int fd, uint64_t nbytes, const char *name, struct
         return loom_status_fail(error, loom_status_of_errno(failed), failed,
                                 "could not read the header of the named array \"%.255s\": %m", name);
     if (failed == ENODATA || !loom_named_has_magic(&header))
-        return loom_status_fail(error, PARLOOM_ERR_FORMAT, 0, "\"%.255s\" in " LOOM_NAMED_FOLDER " is no named array%s",
-                                name, failed == ENODATA ? ", or was cut short: it has no room for a header" : "");
+        return loom_status_fail(
+            error, PARLOOM_ERR_FORMAT, 0,
+            "\"%.255s\" in " LOOM_NAMED_FOLDER " is no named array%s (bytes without a header, such as "
+            "Python's SharedMemory, are mapped by parloom_array_map from " LOOM_NAMED_FOLDER "/%.255s)",
+            name, failed == ENODATA ? ", or was cut short: it has no room for a header" : "", name);
     *header_out = header;
     return PARLOOM_OK;
 }

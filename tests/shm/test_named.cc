@@ -429,6 +429,30 @@ memory.close()
     EXPECT_TRUE(exists(name("a")));
 }
 
+/* The other way round: Python's bytes have no header, and are mapped as those of any file. */
+TEST_F(NamedFromPython, MakesMemoryThatIsMapped)
+{
+    ASSERT_EQ(run(R"(
+import numpy as np
+from multiprocessing import shared_memory, resource_tracker
+memory = shared_memory.SharedMemory(name=name + '-python', create=True, size=2 * 3 * 8)
+resource_tracker.unregister(memory._name, 'shared_memory')
+np.ndarray((2, 3), dtype=np.float64, buffer=memory.buf)[:] = np.arange(6.0).reshape(2, 3)
+)"),
+              "");
+    parloom_array mapped;
+    EXPECT_EQ(parloom_array_open_named(&mapped, name("a-python").c_str(), PARLOOM_MMAP_RW, &error), PARLOOM_ERR_FORMAT);
+    EXPECT_NE(std::string(error.message).find("parloom_array_map from /dev/shm/" + name("a-python")), std::string::npos)
+        << error.message;
+    const size_t shape[] = { 2, 3 };
+    ASSERT_EQ(parloom_array_map(&mapped, ("/dev/shm/" + name("a-python")).c_str(), PARLOOM_MMAP_RW, 0, PARLOOM_F64, 0,
+                                2, shape, nullptr, &error),
+              PARLOOM_OK)
+        << error.message;
+    for (int k = 0; k < 6; k++) EXPECT_EQ(items_of(mapped)[k], k);
+    parloom_array_release(&mapped);
+}
+
 TEST_F(NamedFromPython, DescribesItself)
 {
     EXPECT_EQ(run(R"(
