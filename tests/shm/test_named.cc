@@ -261,6 +261,7 @@ TEST_F(Named, ModesMeanWhatTheyMeanForFiles)
     EXPECT_TRUE(WIFSIGNALED(status)) << "read-only";
     parloom_array_release(&array);
     EXPECT_EQ(open(&array, "a", PARLOOM_MMAP_W), PARLOOM_ERR_INVALID);
+    EXPECT_NE(std::string(error.message).find("w+ (PARLOOM_MMAP_W)"), std::string::npos) << error.message;
     EXPECT_TRUE(says("parloom_array_create_named"));
     EXPECT_EQ(open(&array, "a", static_cast<parloom_mmap_mode>(9)), PARLOOM_ERR_INVALID);
     EXPECT_EQ(parloom_array_open_named(nullptr, name("a").c_str(), PARLOOM_MMAP_R, &error), PARLOOM_ERR_INVALID);
