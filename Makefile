@@ -59,12 +59,13 @@ asan tsan clang:
 	cmake --build --preset $@ --parallel $(JOBS)
 	$(ctest) $@ $(TEST_ARGS)
 
+# ldconfig: so that programs find it, where it looks at all.
 install:
 	@$(packages) build
 	cmake --preset release -DPARLOOM_BUILD_TESTS=OFF $(CONFIGURE_ARGS)
 	cmake --build --preset release --parallel $(JOBS) --target parloom parloom_static
 	cmake --install build/release --prefix "$(PREFIX)"
-	@if [ "$$(id -u)" = 0 ] && [ -z "$$DESTDIR" ]; then ldconfig; fi # so that programs find it in /usr/local/lib
+	$(if $(filter /usr /usr/local,$(PREFIX)),@if [ "$$(id -u)" = 0 ] && [ -z "$$DESTDIR" ]; then ldconfig; fi)
 
 clean:
 	rm -rf build out
