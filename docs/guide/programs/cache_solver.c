@@ -42,8 +42,9 @@ static int middle(const parloom_task *task, void *const *args)
 
 static int run_all(parloom_cached *function)
 {
-    unsigned char bytes[4096];
+    unsigned char bytes[4096]; /* a function is named in 1.1 KiB, and is_valid would be a second one */
     size_t nbytes = parloom_cache_pack(function, bytes, sizeof bytes);
+    if (nbytes == 0 || nbytes > sizeof bytes) return 1;
     parloom_array packed = parloom_array_wrap(bytes, PARLOOM_U8, 1, &nbytes);
     double middles[CASES];
     int computed[CASES], sum = 0;
