@@ -30,7 +30,11 @@ foreach(layer base shm backends core rest)
 endforeach()
 
 # xxhash.h wants its loops inlined: without optimisation, or with little, it is slow or does not compile.
-set_source_files_properties("${PROJECT_SOURCE_DIR}/rest/hash_state.c" PROPERTIES COMPILE_OPTIONS -O3)
+set_source_files_properties("${PROJECT_SOURCE_DIR}/rest/hash_xxh3_plain.c" PROPERTIES COMPILE_OPTIONS -O3)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64") # elsewhere these two are empty
+  set_source_files_properties("${PROJECT_SOURCE_DIR}/rest/hash_xxh3_avx2.c" PROPERTIES COMPILE_OPTIONS "-O3;-mavx2")
+  set_source_files_properties("${PROJECT_SOURCE_DIR}/rest/hash_xxh3_avx512.c" PROPERTIES COMPILE_OPTIONS "-O3;-mavx512f")
+endif()
 
 # The preload runs before any of the program's libraries: libc is all it may need, so it is built without sanitizers
 # and without what the user's flags would link in.

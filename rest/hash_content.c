@@ -18,6 +18,8 @@
 #include <string.h>
 
 #define PIECE_NBYTES ((size_t)1 << 20)
+/* Below, one thread has read it about as soon as a second one is awake. */
+#define ALONE_NBYTES ((size_t)32 << 20)
 #define BLOCK_NBYTES ((size_t)1 << 17) /* what is copied out of a mapped file at once: stays in the cache */
 
 struct work {
@@ -119,7 +121,8 @@ static int hash_pieces(const parloom_task *task, void *const *args)
 
 /* Private memory need not travel, and a piece needs no protection: what the call does not say is not taken from around
  * it, where it was said for other tasks. */
-static parloom_status read_loop(const parloom_options *given, parloom_options *loop_out, parloom_error *error)
+static parloom_status read_loop(const parloom_options *given, bool is_short, parloom_options *loop_out,
+                                parloom_error *error)
 {
     parloom_status status = loom_options_read(given, loop_out, error);
     bool is_said = loop_out->backend != NULL || loop_out->pool != NULL || loop_out->prefer != PARLOOM_PREFER_UNSET ||
@@ -127,6 +130,7 @@ static parloom_status read_loop(const parloom_options *given, parloom_options *l
     if (status != PARLOOM_OK || is_said) return status;
     loop_out->require = PARLOOM_REQUIRE_SHAREDMEM;
     if (loop_out->task_timeout == 0) loop_out->task_timeout = -1;
+    if (is_short && loop_out->n_jobs == 0) loop_out->n_jobs = 1;
     return PARLOOM_OK;
 }
 
@@ -150,7 +154,8 @@ static parloom_status add_pieces(struct loom_hash *hash, const parloom_array *ar
     size_t pieces = (work->count - 1) / work->per_piece + 1;
     size_t digest_nbytes = loom_hash_nbytes(work->algorithm);
     parloom_options loop = PARLOOM_OPTIONS_INIT;
-    parloom_status status = read_loop(hash->options.loop, &loop, error);
+    bool is_short = work->algorithm == LOOM_HASH_XXH3 && work->count < ALONE_NBYTES / array->item_nbytes;
+    parloom_status status = read_loop(hash->options.loop, is_short, &loop, error);
     if (status != PARLOOM_OK) return status;
     unsigned char *digests = loom_memory_zeroed(pieces, digest_nbytes);
     if (digests == NULL)

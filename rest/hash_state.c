@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* hash_state.c - XXH3-128, and the choice between it and SHA-256. */
+/* hash_state.c - the choice between XXH3-128 and SHA-256. */
 #include "rest/hash_state.h"
 
 #include "base/status.h"
 
 #include <string.h>
-
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 #ifdef PARLOOM_HAVE_OPENSSL
 #define NO_SHA256 "sha256 needs libcrypto, which could not be opened; on Debian: apt-get install libssl3"
@@ -15,20 +12,6 @@
 #define NO_SHA256 \
     "sha256 is not in this build: configure it with PARLOOM_WITH_OPENSSL=ON (on Debian: apt-get install libssl-dev)"
 #endif
-
-_Static_assert(sizeof(XXH3_state_t) <= LOOM_HASH_STATE_NBYTES, "room for the state of XXH3");
-
-static XXH3_state_t *xxh3_of(struct loom_hash_state *state)
-{
-    return (XXH3_state_t *)(void *)state->xxh3;
-}
-
-static void write_xxh3(XXH128_hash_t hash, unsigned char digest_out[LOOM_HASH_MOST_NBYTES])
-{
-    XXH128_canonical_t canonical;
-    XXH128_canonicalFromHash(&canonical, hash);
-    memcpy(digest_out, canonical.digest, sizeof canonical.digest);
-}
 
 parloom_status loom_hash_algorithm_of(const char *name, enum loom_hash_algorithm *algorithm_out, parloom_error *error)
 {
@@ -44,7 +27,7 @@ parloom_status loom_hash_algorithm_of(const char *name, enum loom_hash_algorithm
 
 size_t loom_hash_nbytes(enum loom_hash_algorithm algorithm)
 {
-    return algorithm == LOOM_HASH_XXH3 ? 16 : 32;
+    return algorithm == LOOM_HASH_XXH3 ? LOOM_XXH3_NBYTES : PARLOOM_SHA256_BYTES;
 }
 
 parloom_status loom_hash_state_begin(struct loom_hash_state *state, enum loom_hash_algorithm algorithm,
@@ -55,7 +38,8 @@ parloom_status loom_hash_state_begin(struct loom_hash_state *state, enum loom_ha
     state->sha256 = algorithm == LOOM_HASH_SHA256 ? loom_sha256_begin() : NULL;
     if (algorithm == LOOM_HASH_SHA256 && state->sha256 == NULL)
         return loom_status_fail(error, PARLOOM_ERR_MEMORY, 0, "libcrypto could not begin a SHA-256");
-    if (algorithm == LOOM_HASH_XXH3) (void)XXH3_128bits_reset(xxh3_of(state));
+    state->code = loom_xxh3_choose(0);
+    if (algorithm == LOOM_HASH_XXH3) state->code->begin(state->xxh3);
     return PARLOOM_OK;
 }
 
@@ -65,14 +49,14 @@ void loom_hash_state_add(struct loom_hash_state *state, const void *data, size_t
     if (state->algorithm == LOOM_HASH_SHA256)
         state->is_broken = !loom_sha256_add(state->sha256, data, nbytes) || state->is_broken;
     else
-        (void)XXH3_128bits_update(xxh3_of(state), data, nbytes);
+        state->code->add(state->xxh3, data, nbytes);
 }
 
 bool loom_hash_state_end(struct loom_hash_state *state, unsigned char digest_out[LOOM_HASH_MOST_NBYTES])
 {
     if (state->algorithm == LOOM_HASH_SHA256)
         return loom_sha256_end(state->sha256, state->is_broken ? NULL : digest_out);
-    write_xxh3(XXH3_128bits_digest(xxh3_of(state)), digest_out);
+    state->code->end(state->xxh3, digest_out);
     return true;
 }
 
@@ -80,7 +64,7 @@ bool loom_hash_whole(enum loom_hash_algorithm algorithm, const void *data, size_
                      unsigned char digest_out[LOOM_HASH_MOST_NBYTES])
 {
     if (algorithm == LOOM_HASH_XXH3) {
-        write_xxh3(XXH3_128bits(data, nbytes), digest_out);
+        loom_xxh3_choose(0)->whole(data, nbytes, digest_out);
         return true;
     }
     void *sha256 = loom_sha256_begin();

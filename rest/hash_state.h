@@ -9,6 +9,8 @@
 #ifndef LOOM_REST_HASH_STATE_H
 #define LOOM_REST_HASH_STATE_H
 
+#include "rest/hash_xxh3.h"
+
 #include <parloom/parloom.h>
 
 #ifdef __cplusplus
@@ -17,13 +19,11 @@ extern "C" {
 
 enum loom_hash_algorithm { LOOM_HASH_XXH3 = 0, LOOM_HASH_SHA256 };
 
-enum {
-    LOOM_HASH_MOST_NBYTES = 32, /* of a digest of either */
-    LOOM_HASH_STATE_NBYTES = 640
-};
+enum { LOOM_HASH_MOST_NBYTES = 32 }; /* of a digest of either */
 
 struct loom_hash_state {
-    unsigned char xxh3[LOOM_HASH_STATE_NBYTES] __attribute__((aligned(64)));
+    unsigned char xxh3[LOOM_XXH3_STATE_NBYTES] __attribute__((aligned(64)));
+    const struct loom_xxh3 *code;
     void *sha256;
     enum loom_hash_algorithm algorithm;
     bool is_broken; /* libcrypto refused bytes */

@@ -56,7 +56,8 @@ typedef struct parloom_hash_options {
     const size_t *ignored;
     size_t n_ignored;
     /* How arrays above 1 MiB are shared out. NULL: all unset. Backend, pool, prefer and require unset: threads, and no
-     * task_timeout; n_jobs as in any call (1 outside a scope). */
+     * task_timeout; n_jobs as in any call (1 outside a scope), but 1 below 32 MiB for "xxh3", where a thread has read
+     * all of it about as soon as a second one is awake. */
     const parloom_options *loop;
     /* NULL, or PARLOOM_SHA256_BYTES bytes that are set on success, with "sha256" only. */
     unsigned char *sha256_out;

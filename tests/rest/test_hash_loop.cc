@@ -127,6 +127,34 @@ INSTANTIATE_TEST_SUITE_P(Everywhere, HashLoop, ::testing::ValuesIn(contract::eve
 
 using HashLoopAlone = loom::Clean;
 
+/* Where the threads of the calls around are two: how many a digest of so many bytes takes that does not say it. */
+static int jobs_taken(size_t nbytes, int n_jobs, const char *algorithm)
+{
+    std::vector<unsigned char> bytes(nbytes);
+    parloom_report report = {};
+    report.struct_size = sizeof report;
+    parloom_options loop = PARLOOM_OPTIONS_INIT;
+    loop.n_jobs = n_jobs;
+    loop.report = &report;
+    parloom_hash_options options = with(&loop);
+    options.algorithm = algorithm;
+    parloom_digest digest = {};
+    const size_t shape[] = { nbytes };
+    parloom_array array = parloom_array_wrap(bytes.data(), PARLOOM_U8, 1, shape);
+    return parloom_hash_array(&array, &options, &digest, nullptr) == PARLOOM_OK ? report.n_jobs : -1;
+}
+
+TEST_F(HashLoopAlone, TakesThreadsWhereTheyPayAndWhereTheyAreSaid)
+{
+    parloom_options around = PARLOOM_OPTIONS_INIT;
+    around.n_jobs = 2;
+    ASSERT_EQ(parloom_scope_begin(&around, nullptr), PARLOOM_OK);
+    EXPECT_EQ(jobs_taken(16 << 20, 0, nullptr), 1);
+    EXPECT_EQ(jobs_taken(32 << 20, 0, nullptr), 2);
+    EXPECT_EQ(jobs_taken(4 << 20, 2, nullptr), 2);
+    parloom_scope_end();
+}
+
 TEST_F(HashLoopAlone, ReadsPrivateMemoryInPlace)
 {
     std::vector<unsigned char> bytes = pattern(N);
