@@ -50,6 +50,10 @@ static parloom_status check_options(const parloom_cache_options *options, parloo
         wrong = "age_s is negative";
     else if (options->verbose < 0)
         wrong = "verbose is negative";
+    else if (options->verify < PARLOOM_CACHE_VERIFY_UNSET || options->verify > PARLOOM_CACHE_VERIFY_NEVER)
+        wrong = "verify is not one of UNSET, READ, ALWAYS and NEVER";
+    for (size_t k = 0; k < sizeof options->reserved / sizeof options->reserved[0]; k++)
+        if (options->reserved[k] != 0) wrong = "reserved is not 0";
     if (wrong == NULL) return PARLOOM_OK;
     return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "options of the cache: %s", wrong);
 }

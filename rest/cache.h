@@ -9,6 +9,7 @@
  *   cache_call       find, else wait for who computes it, else run and keep
  *   cache_run        results are made, the body runs
  *   cache_entry      an entry is read and written: .npy files and metadata.json
+ *   cache_verify     digests of results, noted and compared
  *   cache_store      the folder: an item appears whole, is replaced, listed, locked, removed
  *   cache_registry   stores of the program's own
  *   cache_reduce     limits
@@ -110,11 +111,25 @@ parloom_status loom_cache_run_body(struct loom_cache_call *call, parloom_array *
                                    parloom_error *error);
 void loom_cache_release_results(const parloom_cached *function, parloom_array *results);
 
+/* ---- verify */
+struct loom_cache_digests {
+    char text[PARLOOM_CACHE_MOST_RESULTS][PARLOOM_DIGEST_TEXT_BYTES]; /* of each result */
+};
+/* As parloom_hash_array. */
+parloom_status loom_cache_digest_results(const parloom_cached *function, const parloom_array *results,
+                                         struct loom_cache_digests *digests_out, parloom_error *error);
+/* Whether the cache's options want to know it of what is read, or mapped, so. */
+bool loom_cache_is_verified(const parloom_cache *cache, parloom_mmap_mode mode);
+/* FORMAT: result k is not what was kept; as parloom_hash_array. */
+parloom_status loom_cache_verify_result(const parloom_cached *function, const parloom_array *array, size_t k,
+                                        const struct loom_cache_digests *digests, parloom_error *error);
+
 /* ---- entry */
 struct loom_cache_entry {
     parloom_cache_place place;
     double created_s, duration_s;
     char ending[16]; /* of the names of its files */
+    struct loom_cache_digests digests;
 };
 /* is_there false: there is none. FORMAT: it is no entry of this call; others as the store says. */
 parloom_status loom_cache_entry_open(const parloom_cached *function, const char *item, const char *head,

@@ -69,17 +69,37 @@ static parloom_status read_metadata(const parloom_cache_place *place, char **tex
                             "metadata.json cannot be read");
 }
 
+/* The digest of each result in declared order, and the end. */
+static bool parse_digests(const char *text, const parloom_cached *function, struct loom_cache_entry *entry)
+{
+    const parloom_cache_function *definition = &function->definition;
+    for (size_t k = 0; k < definition->n_results; k++) {
+        char line[PARLOOM_CACHE_NAME_BYTES + 64], *digest = entry->digests.text[k];
+        int length = snprintf(line, sizeof line, "%s    \"%s\": \"", k > 0 ? ",\n" : "", definition->results[k].name);
+        if (strncmp(text, line, (size_t)length) != 0) return false;
+        text += length;
+        if (strspn(text, "0123456789abcdef") != PARLOOM_DIGEST_TEXT_BYTES - 1) return false;
+        memcpy(digest, text, PARLOOM_DIGEST_TEXT_BYTES - 1);
+        digest[PARLOOM_DIGEST_TEXT_BYTES - 1] = '\0';
+        text += PARLOOM_DIGEST_TEXT_BYTES - 1;
+        if (*text++ != '"') return false;
+    }
+    return strcmp(text, "\n  }\n}\n") == 0;
+}
+
 /* What stands behind the arguments: a line can only begin so where it is ours, since texts have no line ends. */
-static bool parse_rest(const char *text, size_t from, struct loom_cache_entry *entry)
+static bool parse_rest(const char *text, size_t from, const parloom_cached *function, struct loom_cache_entry *entry)
 {
     const char *line = strstr(text + from, CREATED);
     char ending[sizeof entry->ending] = "";
     int end = 0;
     if (line == NULL || (line != text && line[-1] != '\n')) return false;
-    int count = sscanf(line, "  \"created_s\": %lf,\n  \"duration_s\": %lf,\n  \"ending\": \"%15[a-z0-9.]\"\n}\n%n",
+    int count = sscanf(line,
+                       "  \"created_s\": %lf,\n  \"duration_s\": %lf,\n  \"ending\": \"%15[a-z0-9.]\",\n  "
+                       "\"digests\": {%n",
                        &entry->created_s, &entry->duration_s, ending, &end);
     memcpy(entry->ending, ending, sizeof ending);
-    return count == 3 && end > 0 && line[end] == '\0';
+    return count == 3 && end > 0 && line[end] == '\n' && parse_digests(line + end + 1, function, entry);
 }
 
 static parloom_status check_metadata(const parloom_cached *function, const char *head, size_t head_nbytes,
@@ -89,7 +109,7 @@ static parloom_status check_metadata(const parloom_cached *function, const char 
     size_t nbytes = 0;
     parloom_status status = read_metadata(&entry->place, &text, &nbytes, error);
     if (status != PARLOOM_OK) return status;
-    if (nbytes < head_nbytes || memcmp(text, head, head_nbytes) != 0 || !parse_rest(text, head_nbytes, entry))
+    if (nbytes < head_nbytes || memcmp(text, head, head_nbytes) != 0 || !parse_rest(text, head_nbytes, function, entry))
         status = loom_status_fail(error, PARLOOM_ERR_FORMAT, 0, "metadata.json is not of this call of %s",
                                   function->definition.name);
     free(text);
@@ -140,10 +160,14 @@ static parloom_status load_result(const parloom_cached *function, const struct l
     parloom_status status = parloom_array_load(array_out, path, mode, error);
     if (status == PARLOOM_ERR_INVALID) error->status = PARLOOM_ERR_FORMAT; /* no regular file */
     if (status == PARLOOM_ERR_INVALID) return PARLOOM_ERR_FORMAT;
-    if (status != PARLOOM_OK || is_as_declared(array_out, result)) return status;
-    parloom_array_release(array_out);
-    return loom_status_fail(error, PARLOOM_ERR_FORMAT, 0, "%s%s holds another kind of array than declared",
-                            result->name, entry->ending);
+    if (status != PARLOOM_OK) return status;
+    if (!is_as_declared(array_out, result))
+        status = loom_status_fail(error, PARLOOM_ERR_FORMAT, 0, "%s%s holds another kind of array than declared",
+                                  result->name, entry->ending);
+    else if (loom_cache_is_verified(function->cache, mode))
+        status = loom_cache_verify_result(function, array_out, k, &entry->digests, error);
+    if (status != PARLOOM_OK) parloom_array_release(array_out);
+    return status;
 }
 
 parloom_status loom_cache_entry_load(const parloom_cached *function, const struct loom_cache_entry *entry,
@@ -181,8 +205,18 @@ parloom_status loom_cache_entry_get(const parloom_cached *function, const char *
 
 /* ------------------------------------------------------------------------- write */
 
+static void add_digests(struct loom_cache_text *text, const parloom_cached *function,
+                        const struct loom_cache_digests *digests)
+{
+    loom_cache_text_add(text, "  \"digests\": {");
+    for (size_t k = 0; k < function->definition.n_results; k++)
+        loom_cache_text_add(text, "%s\n    \"%s\": \"%s\"", k > 0 ? "," : "", function->definition.results[k].name,
+                            digests->text[k]);
+    loom_cache_text_add(text, "\n  }\n}\n");
+}
+
 static parloom_status write_metadata(const struct loom_cache_call *call, const parloom_cache_place *place,
-                                     double duration_s, parloom_error *error)
+                                     double duration_s, const struct loom_cache_digests *digests, parloom_error *error)
 {
     struct loom_cache_text text = { NULL, 0, 0, false };
     struct timespec now;
@@ -190,9 +224,10 @@ static parloom_status write_metadata(const struct loom_cache_call *call, const p
     name_file(path, place, "metadata", ".json");
     clock_gettime(CLOCK_REALTIME, &now);
     loom_cache_text_append(&text, call->head, call->head_nbytes);
-    loom_cache_text_add(&text, "%s%lld.%06ld,\n  \"duration_s\": %.9f,\n  \"ending\": \"%s\"\n}\n", CREATED,
+    loom_cache_text_add(&text, "%s%lld.%06ld,\n  \"duration_s\": %.9f,\n  \"ending\": \"%s\",\n", CREATED,
                         (long long)now.tv_sec, now.tv_nsec / 1000, duration_s,
                         ending_of(call->function->cache->options.codec));
+    add_digests(&text, call->function, digests);
     int fd = loom_fault_hit(LOOM_FAULT_OPEN)
                  ? -1
                  : loom_file_move_up(open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666));
@@ -208,13 +243,14 @@ static parloom_status fill(const struct loom_cache_call *call, const parloom_cac
 {
     const parloom_cached *function = call->function;
     const parloom_cache_options *options = &function->cache->options;
-    parloom_status status = PARLOOM_OK;
+    struct loom_cache_digests digests;
+    parloom_status status = loom_cache_digest_results(function, results, &digests, error);
     for (size_t k = 0; k < function->definition.n_results && status == PARLOOM_OK; k++) {
         char path[PATH_BYTES];
         name_file(path, place, function->definition.results[k].name, ending_of(options->codec));
         status = parloom_array_dump(&results[k], path, options->codec, options->level, error);
     }
-    return status == PARLOOM_OK ? write_metadata(call, place, duration_s, error) : status;
+    return status == PARLOOM_OK ? write_metadata(call, place, duration_s, &digests, error) : status;
 }
 
 parloom_status loom_cache_entry_write(const struct loom_cache_call *call, const parloom_array *results,

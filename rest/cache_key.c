@@ -53,10 +53,14 @@ static void show_value(struct loom_cache_text *text, const parloom_cache_value *
     }
 }
 
-static parloom_status digest_value(const parloom_cache_value *value, parloom_digest *digest_out, parloom_error *error)
+static parloom_status digest_value(const parloom_cache_value *value, int n_jobs, parloom_digest *digest_out,
+                                   parloom_error *error)
 {
     struct loom_hash hash;
-    (void)loom_hash_begin(&hash, "cached value", NULL, error);
+    parloom_options loop = PARLOOM_OPTIONS_INIT;
+    parloom_hash_options options = { .loop = &loop };
+    loop.n_jobs = n_jobs;
+    (void)loom_hash_begin(&hash, "cached value", &options, error);
     (void)loom_hash_number(&hash, (uint64_t)value->type, error);
     if (value->type == PARLOOM_CACHE_I64)
         (void)loom_hash_bytes(&hash, &value->integer, sizeof value->integer, error);
@@ -80,7 +84,7 @@ static parloom_status add_values(const struct loom_cache_call *call, struct loom
     for (size_t k = 0; k < definition->n_params && status == PARLOOM_OK; k++) {
         parloom_digest digest;
         if (call->function->is_ignored[k]) continue;
-        status = digest_value(&call->values[k], &digest, error);
+        status = digest_value(&call->values[k], call->function->cache->options.n_jobs, &digest, error);
         if (status != PARLOOM_OK) break;
         (void)loom_hash_text(hash, definition->params[k].name, error);
         (void)loom_hash_bytes(hash, digest.bytes, sizeof digest.bytes, error);

@@ -72,6 +72,8 @@ static void put_cache(struct loom_cache_text *text, const parloom_cache *cache)
     put_number(text, options->nbytes);
     put_number(text, options->n_items);
     put_real(text, options->age_s);
+    put_number(text, (uint64_t)options->n_jobs);
+    put_number(text, (uint64_t)options->verify);
 }
 
 static void put_param(struct loom_cache_text *text, const parloom_cache_param *param, bool is_ignored)
@@ -224,6 +226,8 @@ static const char *take_cache(struct reader *reader, parloom_cache_options *opti
     options->nbytes = take_number(reader);
     options->n_items = (size_t)take_number(reader);
     options->age_s = take_real(reader);
+    options->n_jobs = (int)take_number(reader);
+    options->verify = (parloom_cache_verify)take_number(reader);
     return location;
 }
 

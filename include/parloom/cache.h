@@ -39,6 +39,14 @@ typedef struct parloom_cached parloom_cached;
 /* One run of its body. */
 typedef struct parloom_cache_run parloom_cache_run;
 
+/* Whether what is found has to have the digest that was noted when it was kept. What has not is computed again. */
+typedef enum parloom_cache_verify {
+    PARLOOM_CACHE_VERIFY_UNSET = 0, /* READ */
+    PARLOOM_CACHE_VERIFY_READ,      /* what is read into memory has; what is mapped is not read for it */
+    PARLOOM_CACHE_VERIFY_ALWAYS,    /* what is mapped has, too: all of it is read once for each hit */
+    PARLOOM_CACHE_VERIFY_NEVER
+} parloom_cache_verify;
+
 /* 0 in a field is its default. */
 typedef struct parloom_cache_options {
     size_t struct_size;          /* sizeof(parloom_cache_options); 0: all fields are unset */
@@ -53,7 +61,9 @@ typedef struct parloom_cache_options {
     uint64_t nbytes; /* automatic limits: least recently used entries go when all together have more bytes; 0: none */
     size_t n_items;  /* ... or are more than this; 0: none */
     double age_s;    /* ... or were not used for so many seconds; 0: none */
-    uint64_t reserved[4];
+    int n_jobs;      /* threads that digest large arguments and results; 0: as parloom_hash_array without options */
+    parloom_cache_verify verify;
+    uint64_t reserved[3]; /* 0 */
 } parloom_cache_options;
 
 /*
@@ -264,12 +274,12 @@ parloom_cache_value parloom_cache_array(const char *name, const parloom_array *v
  *   PARLOOM_ERR_INVALID   an argument is missing, given twice, too many, of another type, or makes no sense
  *   PARLOOM_ERR_TASK      the body failed: code is what it returned, message what it said (parloom_cache_fail)
  *   PARLOOM_ERR_CALLBACK  the body returned 0, and did not make a result that is TOLD
- *   PARLOOM_ERR_SPACE, PARLOOM_ERR_MEMORY, PARLOOM_ERR_LIMIT, PARLOOM_ERR_IO, PARLOOM_ERR_UNSUPPORTED
- *                         no memory for results, as parloom_alloc
- * Threads: any thread, also in a task body.
- * Blocks:  for as long as the body takes, here or where it is being computed already.
- * Since:   0.1
- * Example: docs/guide/programs/cache_evict.c
+ *   PARLOOM_ERR_CANCELLED it was not there, and the task that asked is cancelled, maybe while it waited for somebody
+ * who computes it; outside of tasks: Ctrl-C was pressed (parloom_interrupt_begin) PARLOOM_ERR_SPACE,
+ * PARLOOM_ERR_MEMORY, PARLOOM_ERR_LIMIT, PARLOOM_ERR_IO, PARLOOM_ERR_UNSUPPORTED no memory for results, as
+ * parloom_alloc Threads: any thread, also in a task body. Blocks:  for as long as the body takes, here or where it is
+ * being computed already: there until the task is cancelled at most. Since:   0.1 Example:
+ * docs/guide/programs/cache_evict.c
  */
 parloom_status parloom_cache_call(parloom_cached *function, const parloom_cache_value *args, size_t n_args,
                                   parloom_array *results_out, parloom_cache_info *info_out, parloom_error *error);

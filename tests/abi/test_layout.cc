@@ -236,7 +236,9 @@ TEST(Layout, OfCachesIsWhatOtherLanguagesMirror)
     EXPECT_EQ(offsetof(parloom_cache_options, nbytes), 40u);
     EXPECT_EQ(offsetof(parloom_cache_options, n_items), 48u);
     EXPECT_EQ(offsetof(parloom_cache_options, age_s), 56u);
-    EXPECT_EQ(offsetof(parloom_cache_options, reserved), 64u);
+    EXPECT_EQ(offsetof(parloom_cache_options, n_jobs), 64u);
+    EXPECT_EQ(offsetof(parloom_cache_options, verify), 68u);
+    EXPECT_EQ(offsetof(parloom_cache_options, reserved), 72u);
     EXPECT_EQ(sizeof(parloom_cache_value), 48u);
     EXPECT_EQ(offsetof(parloom_cache_value, name), 0u);
     EXPECT_EQ(offsetof(parloom_cache_value, type), 8u);
@@ -317,5 +319,7 @@ TEST(Layout, EnumeratorsOfCachesKeepTheirValues)
     EXPECT_EQ(int{ PARLOOM_CACHE_I64 }, 1);
     EXPECT_EQ(int{ PARLOOM_CACHE_ARRAY }, 5);
     EXPECT_EQ(int{ PARLOOM_CACHE_TOLD }, -1);
+    EXPECT_EQ(int{ PARLOOM_CACHE_VERIFY_READ }, 1);
+    EXPECT_EQ(int{ PARLOOM_CACHE_VERIFY_NEVER }, 3);
     EXPECT_EQ(PARLOOM_CACHE_STORE_ABI, 1u);
 }

@@ -158,6 +158,38 @@ assert open('cache/parloom/.gitignore').read() == '*\n'
     EXPECT_EQ(run_python(kit.folder, program), "");
 }
 
+/* More threads are there afterwards: they wait for the next loop. */
+TEST_F(Cache, DigestsArgumentsByAsManyThreadsAsItsOptionsSay)
+{
+    auto threads = [] {
+        return std::distance(std::filesystem::directory_iterator("/proc/self/task"),
+                             std::filesystem::directory_iterator());
+    };
+    std::vector<unsigned char> bytes(8 << 20, 'x');
+    const size_t shape[] = { bytes.size() };
+    const parloom_array array = parloom_array_wrap(bytes.data(), PARLOOM_U8, 1, shape);
+    const parloom_cache_param params[] = { { "array", PARLOOM_CACHE_ARRAY, 0, nullptr } };
+    const parloom_cache_result results[] = { { nullptr, PARLOOM_F64, 0, nullptr, 0 } };
+    parloom_cache_function definition = define_ramp();
+    definition.params = params;
+    definition.n_params = 1;
+    definition.n_ignore = 0;
+    definition.results = results;
+    definition.body = [](parloom_cache_run *, void *const *, parloom_array *) { return 0; };
+    const auto before = threads();
+    for (int n_jobs : { 0, 1, 3 }) {
+        parloom_cache_options options = cache_options();
+        options.n_jobs = n_jobs;
+        parloom_cached *function = kit.bind(kit.open(&options), definition);
+        parloom_cache_value args[] = { parloom_cache_array(nullptr, &array) };
+        parloom_array got = {};
+        ASSERT_EQ(parloom_cache_call(function, args, 1, &got, &kit.info, &kit.error), PARLOOM_OK) << kit.error.message;
+        parloom_array_release(&got);
+        EXPECT_EQ(kit.info.is_hit, n_jobs > 0) << "the key is the same";
+        EXPECT_EQ(threads() - before, n_jobs == 3 ? 2 : 0) << n_jobs;
+    }
+}
+
 TEST_F(Cache, IsOffWithoutALocation)
 {
     parloom_cached *function = kit.ramp_in(nullptr, false);
