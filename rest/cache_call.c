@@ -3,16 +3,20 @@
  * cache_call.c - find, else wait for who computes it, else run and keep.
  *
  *   find ── there ──────────────────────────────────────────────► results
- *     └─ lock the item: waits for who has it; goes with its process
+ *     └─ lock the item: waits for who has it; goes with its process; ends when the task that asks is cancelled
  *          ├─ find ── there: somebody has computed it ──► unlock ► results
  *          └─ run the body, keep what it gave ──────────► unlock ► results
  *
  * A body that fails keeps nothing, and the next one that waits runs it again. What goes wrong with the store is told
  * and never fails the call.
  */
+#include "backends/shift.h"
+#include "base/clock.h"
+#include "base/interrupt.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/status.h"
+#include "base/stop.h"
 #include "rest/cache.h"
 
 #include <errno.h>
@@ -20,7 +24,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { CALL_BYTES = 900, LINE_BYTES = 1400 };
+enum { CALL_BYTES = 900, LINE_BYTES = 1400, FIRST_PAUSE_NS = 100000, LONGEST_PAUSE_NS = 3000000 };
 
 /* What this thread computes, innermost first: a body that asks for its own result would wait for itself. */
 struct computing {
@@ -65,7 +69,7 @@ static void warn_unread(const struct loom_cache_call *call, const parloom_error 
 
 static void tell(const struct loom_cache_call *call, struct loom_cache_outcome *outcome, const parloom_error *error)
 {
-    if (outcome->is_told) return;
+    if (outcome->is_told || error->status == PARLOOM_ERR_CANCELLED) return;
     outcome->is_told = true;
     bool is_damage = error->status == PARLOOM_ERR_FORMAT || error->status == PARLOOM_ERR_IO ||
                      error->status == PARLOOM_ERR_UNSUPPORTED;
@@ -151,6 +155,7 @@ static void keep(struct loom_cache_call *call, struct loom_cache_outcome *outcom
         loom_cache_keep_limits(function->cache, nbytes);
         return;
     }
+    if (status == PARLOOM_ERR_CANCELLED) return;
     char line[LINE_BYTES];
     snprintf(line, sizeof line, "a result of %s could not be kept in the cache, and is returned all the same: %.900s",
              function->definition.name, error.message);
@@ -199,13 +204,57 @@ static parloom_status compute(struct loom_cache_call *call, struct loom_cache_ou
     return PARLOOM_OK;
 }
 
+/* Whether what this thread waits for is no longer wanted. A task that is told so is not blamed for its failure. */
+static bool is_cancelled(void)
+{
+    const struct loom_shift *around = loom_shift_current();
+    return around != NULL ? parloom_cancelled(&around->task) : loom_stop_is_requested(loom_interrupt_stop());
+}
+
+static bool can_be_cancelled(void)
+{
+    const struct loom_shift *around = loom_shift_current();
+    if (around == NULL) return loom_interrupt_stop() != NULL;
+    return around->is_stoppable || (around->look != NULL && around->deadline_ns != LOOM_NEVER_NS);
+}
+
+/* NULL: it cannot be locked, or *is_cancelled_out. */
+static void *ask_for_lock(const parloom_cache *cache, const char *item, bool *is_cancelled_out)
+{
+    struct timespec pause = { 0, FIRST_PAUSE_NS };
+    for (;;) {
+        bool is_taken = false;
+        void *lock = cache->ops.try_lock(cache->store, item, &is_taken);
+        if (lock != NULL || !is_taken) return lock;
+        *is_cancelled_out = is_cancelled();
+        if (*is_cancelled_out) return NULL;
+        (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL); /* a signal may be the one that cancels */
+        if (pause.tv_nsec < LONGEST_PAUSE_NS) pause.tv_nsec *= 2;
+    }
+}
+
+static void *wait_for_lock(const struct loom_cache_call *call, bool *is_cancelled_out)
+{
+    const parloom_cache *cache = call->function->cache;
+    bool can_lock = cache->ops.lock != NULL && cache->ops.unlock != NULL && !is_computed_here(call);
+    *is_cancelled_out = false;
+    if (!can_lock) return NULL;
+    if (cache->ops.try_lock != NULL && can_be_cancelled()) return ask_for_lock(cache, call->item, is_cancelled_out);
+    return cache->ops.lock(cache->store, call->item);
+}
+
 static parloom_status compute_once(struct loom_cache_call *call, struct loom_cache_outcome *outcome,
                                    parloom_error *error)
 {
     parloom_cache *cache = call->function->cache;
-    bool can_lock = cache->ops.lock != NULL && cache->ops.unlock != NULL && !is_computed_here(call);
-    void *lock = can_lock ? cache->ops.lock(cache->store, call->item) : NULL;
+    bool is_given_up = is_cancelled();
+    void *lock = is_given_up ? NULL : wait_for_lock(call, &is_given_up);
     parloom_status status = PARLOOM_OK;
+    if (is_given_up)
+        return loom_status_fail(error, PARLOOM_ERR_CANCELLED, 0,
+                                "%s was not computed: what asked for it was cancelled, maybe while it waited for who "
+                                "computes it already",
+                                call->function->definition.name);
     /* Since it was looked for, somebody may have computed it. */
     if (lock == NULL || !loom_cache_find(call, outcome)) status = compute(call, outcome, error);
     if (lock != NULL) cache->ops.unlock(cache->store, lock);

@@ -231,29 +231,46 @@ static off_t place_of(const char *item)
     return (off_t)(hash >> 2);
 }
 
-static bool wait_for(struct item_lock *lock)
+/* command: F_OFD_SETLKW waits, F_OFD_SETLK does not. */
+static bool take(struct item_lock *lock, int command)
 {
-    while (fcntl(lock->fd, F_OFD_SETLKW, &lock->region) != 0)
+    while (fcntl(lock->fd, command, &lock->region) != 0)
         if (errno != EINTR) return false;
     return true;
 }
 
-static void *lock_item(void *opaque, const char *item)
+/* NULL, and errno EAGAIN or EACCES: somebody has it. */
+static void *lock_by(void *opaque, const char *item, int command)
 {
     const struct local *store = opaque;
     char path[PARLOOM_CACHE_PATH_BYTES];
     struct item_lock *lock = loom_memory_zeroed(1, sizeof *lock);
     if (lock == NULL || !join(path, store, ".lock") || !loom_cache_folder_prepare(store->root)) {
         free(lock);
+        errno = ENOLCK;
         return NULL;
     }
     lock->fd = loom_file_move_up(open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666));
     lock->region =
         (struct flock){ .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = place_of(item), .l_len = 1, .l_pid = 0 };
-    if (lock->fd >= 0 && wait_for(lock)) return lock;
+    if (lock->fd >= 0 && take(lock, command)) return lock;
+    int failed = lock->fd >= 0 ? errno : ENOLCK; /* a folder that may not be written is nobody's lock */
     if (lock->fd >= 0) close(lock->fd);
     free(lock);
+    errno = failed;
     return NULL;
+}
+
+static void *lock_item(void *store, const char *item)
+{
+    return lock_by(store, item, F_OFD_SETLKW);
+}
+
+static void *try_lock_item(void *store, const char *item, bool *is_taken_out)
+{
+    void *lock = lock_by(store, item, F_OFD_SETLK);
+    *is_taken_out = lock == NULL && (errno == EAGAIN || errno == EACCES);
+    return lock;
 }
 
 static void unlock_item(void *store, void *opaque)
@@ -279,4 +296,5 @@ const parloom_cache_store_ops loom_cache_local_ops = { .struct_size = sizeof loo
                                                        .list = list,
                                                        .touch = touch,
                                                        .lock = lock_item,
-                                                       .unlock = unlock_item };
+                                                       .unlock = unlock_item,
+                                                       .try_lock = try_lock_item };

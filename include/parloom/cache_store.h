@@ -262,6 +262,9 @@ typedef struct parloom_cache_store_ops {
      * computed more than once at the same time. Both may be NULL. */
     void *(*lock)(void *store, const char *item);
     void (*unlock)(void *store, void *lock);
+    /* The same without waiting: NULL, with *is_taken_out true where somebody has it. It is asked again and again where
+     * a wait can be cancelled. NULL: such waits end with the lock. */
+    void *(*try_lock)(void *store, const char *item, bool *is_taken_out);
 } parloom_cache_store_ops;
 
 /*

@@ -297,7 +297,7 @@ TEST(Layout, OfCachedFunctionsAndStoresIsWhatOtherLanguagesMirror)
     EXPECT_EQ(offsetof(parloom_cache_place, state), 2048u);
     EXPECT_EQ(offsetof(parloom_cache_place, descriptor), 2056u);
     EXPECT_EQ(offsetof(parloom_cache_place, reserved), 2060u);
-    EXPECT_EQ(sizeof(parloom_cache_store_ops), 104u);
+    EXPECT_EQ(sizeof(parloom_cache_store_ops), 112u);
     EXPECT_EQ(offsetof(parloom_cache_store_ops, struct_size), 0u);
     EXPECT_EQ(offsetof(parloom_cache_store_ops, abi), 8u);
     EXPECT_EQ(offsetof(parloom_cache_store_ops, flags), 12u);
@@ -312,6 +312,7 @@ TEST(Layout, OfCachedFunctionsAndStoresIsWhatOtherLanguagesMirror)
     EXPECT_EQ(offsetof(parloom_cache_store_ops, touch), 80u);
     EXPECT_EQ(offsetof(parloom_cache_store_ops, lock), 88u);
     EXPECT_EQ(offsetof(parloom_cache_store_ops, unlock), 96u);
+    EXPECT_EQ(offsetof(parloom_cache_store_ops, try_lock), 104u);
 }
 
 TEST(Layout, EnumeratorsOfCachesKeepTheirValues)
