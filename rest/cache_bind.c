@@ -11,10 +11,13 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "rest/cache.h"
+#include "rest/hash.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { LONGEST_FOLDER = 240 };
 
 /* What was copied for a function: freed with it. */
 struct loom_text_block {
@@ -199,6 +202,19 @@ static bool copy_definition(parloom_cached *function, const parloom_cache_functi
     return !is_short && copy_params(function) && copy_results(function);
 }
 
+/* Names of files have at most 255 bytes: what is longer ends with its digest. */
+static void shorten(const char *name, char folder[LOOM_CACHE_FOLDER_BYTES], size_t length)
+{
+    struct loom_hash hash;
+    parloom_digest digest;
+    if (length <= LONGEST_FOLDER) return;
+    (void)loom_hash_begin(&hash, "cached name", NULL, NULL);
+    (void)loom_hash_text(&hash, name, NULL);
+    if (loom_hash_end(&hash, &digest, NULL) != PARLOOM_OK) return;
+    folder[LONGEST_FOLDER - PARLOOM_DIGEST_TEXT_BYTES] = '+'; /* no other name has one */
+    parloom_digest_text(&digest, folder + LONGEST_FOLDER - PARLOOM_DIGEST_TEXT_BYTES + 1);
+}
+
 /* What could mean something to a file system is written as %xx; "/" too, so a name is one folder. */
 static void write_folder(const char *name, char folder[LOOM_CACHE_FOLDER_BYTES])
 {
@@ -211,6 +227,7 @@ static void write_folder(const char *name, char folder[LOOM_CACHE_FOLDER_BYTES])
             length += (size_t)snprintf(folder + length, LOOM_CACHE_FOLDER_BYTES - length, "%%%02x", (unsigned char)*c);
     }
     folder[length] = '\0';
+    shorten(name, folder, length);
 }
 
 static void write_identity(const struct loom_task_ref *ref, char identity[LOOM_CACHE_IDENTITY_BYTES])

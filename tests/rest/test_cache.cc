@@ -257,6 +257,42 @@ TEST_F(Cache, RunsTheBodyWhenForcedAndKeepsTheNewResult)
     EXPECT_EQ(kit.orphans(), 0u);
 }
 
+/* Each byte that is no letter becomes three, and a file's name has at most 255. */
+TEST_F(Cache, KeepsResultsOfFunctionsWithAnyName)
+{
+    parloom_cache *cache = kit.open();
+    parloom_cache_function definition = define_ramp();
+    const std::string names[] = { std::string(95, '/'),
+                                  std::string(94, '/') + ".",
+                                  std::string(79, '/'),
+                                  std::string(80, '/'),
+                                  "..",
+                                  ".",
+                                  ".work",
+                                  "a\nb",
+                                  "%2f",
+                                  "/",
+                                  "+" };
+    size_t runs = 0;
+    for (const std::string &name : names) {
+        definition.name = name.c_str();
+        parloom_cached *function = kit.bind(cache, definition);
+        kit.call(function, 3, 1);
+        EXPECT_EQ(kit.runs(), ++runs) << name;
+        kit.call(function, 3, 1);
+        EXPECT_TRUE(kit.info.is_hit) << name;
+        ASSERT_EQ(parloom_cache_forget(function, &kit.error), PARLOOM_OK);
+        EXPECT_FALSE(kit.check(function, 3, 1)) << name;
+        kit.call(function, 3, 1);
+        runs++;
+    }
+    size_t folders = 0;
+    for (const auto &one : std::filesystem::directory_iterator(kit.root()))
+        folders += one.path().filename().string()[0] != '.' ? 1 : 0;
+    EXPECT_EQ(folders, std::size(names));
+    EXPECT_TRUE(warnings().empty());
+}
+
 TEST_F(Cache, ClearsOneFunctionOrAll)
 {
     parloom_cache *cache = kit.open();
