@@ -292,6 +292,21 @@ TEST_P(CacheThreads, ThatAskForTheResultTheyComputeDoNotWaitForThemselves)
     parloom_array_release(&result);
 }
 
+/* One that was packed has a cache of its own. */
+TEST_P(CacheThreads, ThatAskForItThroughAnotherHandleDoNotWaitEither)
+{
+    parloom_cached *function = bind("itself", ask_itself);
+    std::vector<char> bytes = pack(function);
+    ASSERT_OK(parloom_cache_unpack(&innermost, bytes.data(), bytes.size(), &error));
+    parloom_cached *other = innermost;
+    parloom_cache_value args[] = { parloom_cache_i64(nullptr, 1), parloom_cache_i64(nullptr, 0) };
+    parloom_array result = {};
+    ASSERT_OK(parloom_cache_call(function, args, 2, &result, nullptr, &error));
+    EXPECT_EQ(static_cast<int64_t *>(result.data)[0], 5);
+    parloom_array_release(&result);
+    parloom_cache_unbind(other);
+}
+
 TEST_P(CacheThreads, NeverSeeHalfAResultOfOthersThatWriteAndClear)
 {
     parloom_cache_function definition = define("fill", fill);
