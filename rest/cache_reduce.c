@@ -79,12 +79,30 @@ static parloom_status take_inventory(parloom_cache *cache, struct inventory *all
     return status;
 }
 
-static bool is_beyond(const struct limits *limits, const struct inventory *all, size_t left, uint64_t left_nbytes,
-                      double oldest_age_s)
+static bool is_beyond(const struct limits *limits, size_t left, uint64_t left_nbytes, double oldest_age_s)
 {
-    (void)all;
     return (limits->nbytes > 0 && left_nbytes > limits->nbytes) || (limits->n_items > 0 && left > limits->n_items) ||
            (limits->age_s > 0 && oldest_age_s >= limits->age_s);
+}
+
+/* What cannot be removed stays and counts: others go in its place. The first failure is returned. */
+static parloom_status remove_oldest(parloom_cache *cache, const struct limits *limits, const struct inventory *all,
+                                    double now_s, parloom_error *error)
+{
+    size_t left = all->count;
+    uint64_t left_nbytes = all->nbytes;
+    parloom_status failed = PARLOOM_OK;
+    parloom_error ignored;
+    for (size_t k = 0; k < all->count; k++) {
+        if (!is_beyond(limits, left, left_nbytes, now_s - all->items[k].used_s)) break;
+        parloom_error *to = failed == PARLOOM_OK ? error : &ignored;
+        parloom_status status = cache->ops.remove(cache->store, all->items[k].name, to);
+        if (status != PARLOOM_OK && failed == PARLOOM_OK) failed = status;
+        if (status != PARLOOM_OK) continue;
+        left--;
+        left_nbytes -= all->items[k].nbytes;
+    }
+    return failed;
 }
 
 static parloom_status reduce(parloom_cache *cache, const struct limits *limits, parloom_error *error)
@@ -93,13 +111,8 @@ static parloom_status reduce(parloom_cache *cache, const struct limits *limits, 
     struct timespec now;
     parloom_status status = take_inventory(cache, &all, error);
     clock_gettime(CLOCK_REALTIME, &now);
-    uint64_t left_nbytes = all.nbytes;
-    for (size_t k = 0; k < all.count && status == PARLOOM_OK; k++) {
-        double age_s = (double)now.tv_sec + (double)now.tv_nsec * 1e-9 - all.items[k].used_s;
-        if (!is_beyond(limits, &all, all.count - k, left_nbytes, age_s)) break;
-        status = cache->ops.remove(cache->store, all.items[k].name, error);
-        left_nbytes -= all.items[k].nbytes;
-    }
+    double now_s = (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+    if (status == PARLOOM_OK) status = remove_oldest(cache, limits, &all, now_s, error);
     drop(&all);
     return status;
 }

@@ -102,15 +102,22 @@ static void release(void *store, parloom_cache_place *place)
     close(place->descriptor);
 }
 
+/* Used now. The kernel's own stamps are of the last tick: several uses share one, and a new entry is older than one
+ * that was used before. */
+static void stamp(int fd)
+{
+    struct timespec times[2];
+    clock_gettime(CLOCK_REALTIME, &times[0]);
+    times[1] = times[0];
+    if (futimens(fd, times) == 0) return;
+    (void)futimens(fd, NULL); /* of another user; on a read-only disk it is not noted at all */
+}
+
 static void touch(void *store, const char *item, parloom_cache_place *place)
 {
     (void)store;
     (void)item;
-    struct timespec times[2];
-    clock_gettime(CLOCK_REALTIME, &times[0]); /* the kernel's own stamps are of the last tick: several uses share one */
-    times[1] = times[0];
-    if (futimens(place->descriptor, times) == 0) return;
-    (void)futimens(place->descriptor, NULL); /* of another user; on a read-only disk it is not noted at all */
+    stamp(place->descriptor);
 }
 
 /* ------------------------------------------------------------------------- write */
@@ -197,6 +204,7 @@ static parloom_status end(void *opaque, const char *item, parloom_cache_place *p
 {
     const struct local *store = opaque;
     parloom_status status = keep ? publish(store, item, place->path, error) : PARLOOM_OK;
+    if (keep) stamp(place->descriptor);
     if (!keep || status != PARLOOM_OK) loom_cache_folder_remove(place->path);
     close(place->descriptor);
     return status;

@@ -3,6 +3,7 @@
 #include "support/cache_kit.h"
 #include "support/clean.h"
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <mutex>
@@ -264,6 +265,65 @@ TEST_F(CacheStore, IsReducedFromTheLeastRecentlyUsedOn)
     EXPECT_EQ(parloom_cache_reduce(cache, 0, 0, -1, &kit.error), PARLOOM_ERR_INVALID);
     EXPECT_EQ(parloom_cache_reduce(cache, 0, 0, NAN, &kit.error), PARLOOM_ERR_INVALID);
     EXPECT_EQ(kit.orphans(), 0u);
+}
+
+/* A tick of the kernel's clock is some milliseconds: many uses. */
+TEST_F(CacheStore, KnowsTheOrderOfUsesWithinATick)
+{
+    parloom_cache *cache = kit.open();
+    parloom_cached *function = kit.bind(cache, define_ramp());
+    std::vector<int64_t> order = { 0, 1, 2, 3, 4, 5 };
+    for (int64_t n : order) kit.call(function, n, 1);
+    for (int round = 0; round < 30; round++) {
+        std::vector<std::string> keys;
+        std::map<std::string, double> used;
+        std::rotate(order.begin(), order.begin() + 1 + round % 5, order.end());
+        for (int64_t n : order) {
+            kit.call(function, n, 1);
+            keys.push_back(std::string("ramp/") + kit.info.key);
+        }
+        for (const auto &one : list_of(cache)) used[one.name] = one.used_s;
+        for (size_t k = 1; k < keys.size(); k++) ASSERT_LT(used[keys[k - 1]], used[keys[k]]) << round << " " << k;
+    }
+}
+
+TEST_F(CacheStore, TakesANewEntryForTheOneUsedLast)
+{
+    parloom_cache *cache = kit.open();
+    parloom_cached *function = kit.bind(cache, define_ramp());
+    kit.call(function, 0, 1);
+    for (int64_t n = 1; n < 30; n++) {
+        kit.call(function, n - 1, 1);
+        ASSERT_TRUE(kit.info.is_hit);
+        kit.call(function, n, 1);
+        ASSERT_EQ(parloom_cache_reduce(cache, 0, 1, 0, &kit.error), PARLOOM_OK);
+        ASSERT_TRUE(kit.check(function, n, 1)) << n;
+    }
+}
+
+static std::string stuck; /* is not removed */
+
+TEST_F(CacheStore, IsReducedAlsoWhereOneEntryCannotBeRemoved)
+{
+    in_memory state;
+    parloom_cache_store_ops ops = all_ops();
+    ops.remove = [](void *store, const char *item, parloom_error *error) {
+        if (item == stuck) return error->status = PARLOOM_ERR_IO;
+        return remove_items(store, item, error);
+    };
+    ASSERT_EQ(parloom_cache_register("sticky", &ops, &state, &kit.error), PARLOOM_OK) << kit.error.message;
+    parloom_cache_options options = cache_options();
+    options.store = "sticky";
+    parloom_cache *cache = kit.open(&options);
+    parloom_cached *function = kit.bind(cache, define_ramp());
+    for (int64_t n = 0; n < 5; n++) kit.call(function, n, 1);
+    stuck = list_of(cache).at(0).name; /* the one used least recently */
+    EXPECT_EQ(parloom_cache_reduce(cache, 0, 2, 0, &kit.error), PARLOOM_ERR_IO);
+    auto left = list_of(cache);
+    ASSERT_EQ(left.size(), 2u);
+    EXPECT_TRUE(left[0].name == stuck || left[1].name == stuck);
+    kit.close();
+    EXPECT_EQ(parloom_cache_unregister("sticky", &kit.error), PARLOOM_OK);
 }
 
 TEST_F(CacheStore, TakesEntriesOfTheFutureForNew)
