@@ -14,9 +14,10 @@
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { MOST_TRIES = 100, WALK_DESCRIPTORS = 8 };
+enum { MOST_TRIES = 100, WALK_DESCRIPTORS = 8, ORPHAN_S = 7 * 24 * 3600 };
 
 static void join(char path[PARLOOM_CACHE_PATH_BYTES], const char *folder, const char *name)
 {
@@ -151,12 +152,21 @@ bool loom_cache_folder_discard_all(const char *root)
     return is_done;
 }
 
-/* Its writer would have it locked. */
+static bool is_old(int fd)
+{
+    struct stat about;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return fstat(fd, &about) == 0 && now.tv_sec - about.st_mtim.tv_sec > ORPHAN_S;
+}
+
+/* Its writer would have it locked. Where folders cannot be locked (NFS), it is long since a writer made a file there.
+ */
 static void remove_orphan(const char *path)
 {
     int fd = loom_file_move_up(open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (fd < 0) return;
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0) loom_cache_folder_remove(path);
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0 || (errno != EWOULDBLOCK && is_old(fd))) loom_cache_folder_remove(path);
     close(fd);
 }
 

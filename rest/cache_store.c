@@ -161,9 +161,14 @@ static bool put_in_place(const struct local *store, const char *from, const char
         loom_cache_folder_remove(from);
         return true;
     }
-    if (errno != EINVAL && errno != ENOSYS) return false;
-    /* A file system that cannot exchange: for a moment there is none. */
-    return loom_cache_folder_discard(store->root, to) && rename(from, to) == 0;
+    if (errno != EINVAL && errno != ENOSYS && errno != EPERM) return false;
+    /* A file system, or a sandbox, that cannot exchange: for a moment there is none, and others may be as fast. */
+    for (int k = 0; k < MOST_TRIES; k++) {
+        if (!loom_cache_folder_discard(store->root, to)) return false;
+        if (rename(from, to) == 0) return true;
+        if (errno != ENOTEMPTY && errno != EEXIST && errno != ENOTDIR) return false;
+    }
+    return false;
 }
 
 static bool make_parent(const char *path)
