@@ -165,6 +165,7 @@ bool loom_cache_find(struct loom_cache_call *call, struct loom_cache_outcome *ou
 /* ---- store */
 extern const parloom_cache_store_ops loom_cache_local_ops;
 void loom_cache_local_set_durable(void *store);
+void loom_cache_local_sweep(const void *store); /* removes what writers that died have left */
 /* INVALID: no such store. */
 parloom_status loom_cache_store_acquire(const char *name, parloom_cache_store_ops *ops_out, void **state_out,
                                         struct loom_cache_store **store_out, parloom_error *error);

@@ -110,6 +110,7 @@ static parloom_status reduce(parloom_cache *cache, const struct limits *limits, 
     struct inventory all = { NULL, 0, 0, 0, false };
     struct timespec now;
     parloom_status status = take_inventory(cache, &all, error);
+    if (cache->registered == NULL) loom_cache_local_sweep(cache->store);
     clock_gettime(CLOCK_REALTIME, &now);
     double now_s = (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
     if (status == PARLOOM_OK) status = remove_oldest(cache, limits, &all, now_s, error);

@@ -78,6 +78,11 @@ void loom_cache_local_set_durable(void *store)
     ((struct local *)store)->is_durable = true;
 }
 
+void loom_cache_local_sweep(const void *store)
+{
+    loom_cache_folder_sweep(((const struct local *)store)->root);
+}
+
 /* -------------------------------------------------------------------------- read */
 
 static parloom_status fetch(void *opaque, const char *item, parloom_cache_place *place, bool *is_there_out,

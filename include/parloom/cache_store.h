@@ -46,8 +46,8 @@ parloom_status parloom_cache_list(parloom_cache *cache, void (*each)(const parlo
                                   void *state, parloom_error *error);
 
 /*
- * Removes entries until a cache is within limits: those not used for longest go first. What is read or mapped by
- * somebody stays readable for them.
+ * Removes entries until a cache is within limits: those not used for longest go first; and what writers that died have
+ * left. What is read or mapped by somebody stays readable for them.
  *
  * cache    borrows; without a location: nothing is done
  * nbytes   of all entries together; 0: no limit

@@ -76,13 +76,12 @@ inline parloom_cache_options cache_options()
 class CacheKit
 {
   public:
-    CacheKit()
+    CacheKit() { make_folder(std::filesystem::temp_directory_path()); }
+    /* In memory, where the disk need not be waited for. */
+    void move_to_memory()
     {
-        std::string pattern = (std::filesystem::temp_directory_path() / "parloom-test-XXXXXX").string();
-        if (mkdtemp(pattern.data()) == nullptr) abort();
-        folder = pattern;
-        log = (folder / "log").string();
-        location = (folder / "cache").string();
+        std::filesystem::remove_all(folder);
+        make_folder("/dev/shm");
     }
     ~CacheKit()
     {
@@ -185,6 +184,14 @@ class CacheKit
     std::string mapped_file; /* name of the file whose bytes the result was; "(deleted)" is part of it */
 
   private:
+    void make_folder(const std::filesystem::path &parent)
+    {
+        std::string pattern = (parent / "parloom-test-XXXXXX").string();
+        if (mkdtemp(pattern.data()) == nullptr) abort();
+        folder = pattern;
+        log = (folder / "log").string();
+        location = (folder / "cache").string();
+    }
     std::vector<parloom_cache *> caches;
     std::vector<parloom_cached *> functions;
 };
