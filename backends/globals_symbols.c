@@ -35,6 +35,7 @@ static const struct {
     { "binding.c", "once" },
     { "binding.c", "process" },
     { "blas.c", "list" },
+    { "cache_registry.c", "caches" },
     { "cache_registry.c", "first" },
     { "cache_registry.c", "lock" },
     { "channel.c", "book" },

@@ -135,6 +135,7 @@ parloom_status parloom_cache_open(parloom_cache **cache_out, const char *locatio
     }
     if (taken.codec != NULL && taken.mmap_mode != PARLOOM_MMAP_UNSET)
         loom_log(LOOM_LOG_WARNING, "a cache is compressed and mapped: compressed results are read instead");
+    loom_cache_enter(cache);
     *cache_out = cache;
     loom_status_clear(error);
     return PARLOOM_OK;
@@ -143,6 +144,7 @@ parloom_status parloom_cache_open(parloom_cache **cache_out, const char *locatio
 void parloom_cache_close(parloom_cache *cache)
 {
     if (cache == NULL) return;
+    loom_cache_leave(cache);
     if (cache->store != NULL) cache->ops.close(cache->store);
     loom_cache_store_release(cache->registered);
     pthread_mutex_destroy(&cache->lock);

@@ -46,6 +46,7 @@ struct parloom_cache {
     parloom_cache_store_ops ops;
     void *store;
     struct loom_cache_store *registered; /* NULL: the local one */
+    parloom_cache *next;                 /* that is open; under the lock of the registry */
     pthread_mutex_t lock;                /* of what follows */
     unsigned warned;                     /* enum loom_cache_warning */
     struct loom_cache_name *names;       /* of functions that were bound */
@@ -170,6 +171,14 @@ void loom_cache_local_sweep(const void *store); /* removes what writers that die
 parloom_status loom_cache_store_acquire(const char *name, parloom_cache_store_ops *ops_out, void **state_out,
                                         struct loom_cache_store **store_out, parloom_error *error);
 void loom_cache_store_release(struct loom_cache_store *store);
+
+/* ---- open caches of this process (cache_registry.c) */
+void loom_cache_enter(parloom_cache *cache);
+void loom_cache_leave(parloom_cache *cache); /* one that never entered is fine */
+/* Two handles of one location: functions that travelled have one of their own. */
+bool loom_cache_is_same_place(const parloom_cache *one, const parloom_cache *other);
+/* The first that had the function's name in any of them with another identity: "" where none has. */
+void loom_cache_find_namesake(const parloom_cached *function, char identity_out[LOOM_CACHE_IDENTITY_BYTES]);
 
 /* ---- reduce */
 void loom_cache_keep_limits(parloom_cache *cache, uint64_t stored_nbytes);

@@ -263,33 +263,32 @@ static parloom_status identify(parloom_cached *function, parloom_error *error)
     return PARLOOM_OK;
 }
 
-/* The name as it was bound first, or as it is now. NULL: memory is short, and nothing is compared. */
-static const struct loom_cache_name *find_name(parloom_cache *cache, const parloom_cached *function)
+/* The first that had the name in this cache. Memory that is short: nothing is compared. */
+static void note_name(parloom_cache *cache, const parloom_cached *function)
 {
-    struct loom_cache_name *name = cache->names;
+    const struct loom_cache_name *name = cache->names;
     while (name != NULL && strcmp(name->folder, function->folder) != 0) name = name->next;
-    if (name != NULL) return name;
-    name = loom_memory_zeroed(1, sizeof *name);
-    if (name == NULL) return NULL;
-    memcpy(name->folder, function->folder, sizeof name->folder);
-    memcpy(name->identity, function->identity, sizeof name->identity);
-    name->next = cache->names;
-    cache->names = name;
-    return name;
+    struct loom_cache_name *added = name == NULL ? loom_memory_zeroed(1, sizeof *added) : NULL;
+    if (added == NULL) return;
+    memcpy(added->folder, function->folder, sizeof added->folder);
+    memcpy(added->identity, function->identity, sizeof added->identity);
+    added->next = cache->names;
+    cache->names = added;
 }
 
 /* In one program a name should mean one function: results are told apart, but who clears one clears the other. */
 static void compare_name(parloom_cache *cache, const parloom_cached *function)
 {
+    char other[LOOM_CACHE_IDENTITY_BYTES];
     pthread_mutex_lock(&cache->lock);
-    const struct loom_cache_name *name = find_name(cache, function);
-    bool is_other = name != NULL && strcmp(name->identity, function->identity) != 0;
+    note_name(cache, function);
     pthread_mutex_unlock(&cache->lock);
-    if (is_other)
+    loom_cache_find_namesake(function, other);
+    if (other[0] != '\0')
         loom_log(LOOM_LOG_WARNING,
                  "two functions have the name \"%s\" in a cache, of %s and of %s: their results are kept apart, and "
                  "are cleared together",
-                 function->definition.name, name->identity, function->identity);
+                 function->definition.name, other, function->identity);
 }
 
 static parloom_status check_given(const void *out, const parloom_cache *cache, const parloom_cache_function *definition,

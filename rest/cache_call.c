@@ -34,17 +34,11 @@ struct computing {
 };
 static _Thread_local const struct computing *innermost;
 
-/* Functions that travelled have a handle of their own. */
-static bool is_same_place(const parloom_cache *one, const parloom_cache *other)
-{
-    return one == other || (one->registered == other->registered && one->location != NULL && other->location != NULL &&
-                            strcmp(one->location, other->location) == 0);
-}
-
 static bool is_computed_here(const struct loom_cache_call *call)
 {
     for (const struct computing *one = innermost; one != NULL; one = one->outer)
-        if (strcmp(one->item, call->item) == 0 && is_same_place(one->cache, call->function->cache)) return true;
+        if (strcmp(one->item, call->item) == 0 && loom_cache_is_same_place(one->cache, call->function->cache))
+            return true;
     return false;
 }
 

@@ -18,6 +18,7 @@ struct loom_cache_store {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct loom_cache_store *first;
+static parloom_cache *caches; /* that are open */
 
 static void lock_stores(void)
 {
@@ -29,10 +30,73 @@ static void unlock_stores(void)
     pthread_mutex_unlock(&lock);
 }
 
+/* A child may use what is open: nobody is in the midst of it when it is made. */
+static void lock_all(void)
+{
+    lock_stores();
+    for (parloom_cache *cache = caches; cache != NULL; cache = cache->next) pthread_mutex_lock(&cache->lock);
+}
+
+static void unlock_all(void)
+{
+    for (parloom_cache *cache = caches; cache != NULL; cache = cache->next) pthread_mutex_unlock(&cache->lock);
+    unlock_stores();
+}
+
 __attribute__((constructor)) static void follow_forks(void)
 {
-    (void)pthread_atfork(lock_stores, unlock_stores, unlock_stores);
+    (void)pthread_atfork(lock_all, unlock_all, unlock_all);
 }
+
+/* ------------------------------------------------------------------ open caches */
+
+void loom_cache_enter(parloom_cache *cache)
+{
+    lock_stores();
+    cache->next = caches;
+    caches = cache;
+    unlock_stores();
+}
+
+void loom_cache_leave(parloom_cache *cache)
+{
+    lock_stores();
+    parloom_cache **link = &caches;
+    while (*link != NULL && *link != cache) link = &(*link)->next;
+    if (*link != NULL) *link = cache->next;
+    unlock_stores();
+}
+
+bool loom_cache_is_same_place(const parloom_cache *one, const parloom_cache *other)
+{
+    return one == other || (one->registered == other->registered && one->location != NULL && other->location != NULL &&
+                            strcmp(one->location, other->location) == 0);
+}
+
+static const struct loom_cache_name *find_namesake(const parloom_cache *cache, const parloom_cached *function)
+{
+    const struct loom_cache_name *name = cache->names;
+    while (name != NULL &&
+           (strcmp(name->folder, function->folder) != 0 || strcmp(name->identity, function->identity) == 0))
+        name = name->next;
+    return name;
+}
+
+void loom_cache_find_namesake(const parloom_cached *function, char identity_out[LOOM_CACHE_IDENTITY_BYTES])
+{
+    identity_out[0] = '\0';
+    lock_stores();
+    for (parloom_cache *cache = caches; cache != NULL && identity_out[0] == '\0'; cache = cache->next) {
+        if (!loom_cache_is_same_place(cache, function->cache)) continue;
+        pthread_mutex_lock(&cache->lock);
+        const struct loom_cache_name *name = find_namesake(cache, function);
+        if (name != NULL) memcpy(identity_out, name->identity, LOOM_CACHE_IDENTITY_BYTES);
+        pthread_mutex_unlock(&cache->lock);
+    }
+    unlock_stores();
+}
+
+/* ----------------------------------------------------------------------- stores */
 
 /* Under the lock: the link that points to it, or the last one. */
 static struct loom_cache_store **find(const char *name)

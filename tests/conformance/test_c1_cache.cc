@@ -210,6 +210,24 @@ TEST_F(Conformance, C1_06_TwoFunctionsOfOneNameAreTold)
     EXPECT_EQ(warnings().size(), 2u);
 }
 
+TEST_F(Conformance, C1_06_AlsoThoseOfTwoHandlesOfOnePlace)
+{
+    CacheKit kit, elsewhere;
+    parloom_cache_function definition = loom::define_ramp();
+    kit.bind(kit.open(), definition);
+    kit.bind(kit.open(), definition);
+    definition.body = other;
+    elsewhere.bind(elsewhere.open(), definition);
+    kit.bind(kit.open(nullptr, false), definition);
+    EXPECT_TRUE(warnings().empty()) << "other places have their own names";
+    announce("two functions have the name \"ramp\"");
+    kit.bind(kit.open(), definition);
+    EXPECT_EQ(warnings().size(), 1u);
+    kit.close();
+    kit.bind(kit.open(), definition);
+    EXPECT_EQ(warnings().size(), 1u) << "what is closed has no names";
+}
+
 TEST_F(Conformance, C1_11_TheKeyIsOfArgumentsAsTheyWereGiven)
 {
     CacheKit kit;
@@ -322,6 +340,7 @@ TEST_F(Conformance, C1_21_TheFolderIsMadeOnDemandAndWhatIsDeletedIsComputed)
     EXPECT_EQ(kit.runs(), 2u);
     parloom_cache_function rebuilt = loom::define_ramp();
     rebuilt.version = "changed";
+    kit.close(); /* it is the next run of the program */
     kit.call(kit.bind(kit.open(), rebuilt), 3, 1);
     EXPECT_EQ(kit.runs(), 3u) << "other code is recognised";
 }
