@@ -171,7 +171,7 @@ int main(int argc, char **argv)
     char folder[] = "/dev/shm/bench_cache_XXXXXX", command[sizeof folder + 16];
     if (mkdtemp(folder) == NULL) return 1;
     ledger_open("cache", "what does it cost to find a result that was kept?", &flags);
-    /* Digests of large arguments are loops like others: as many threads as the flags say. */
+    /* For digests of arrays from 32 MiB on; the argument here is below: one thread, as joblib takes. */
     bool is_ready = parloom_set_defaults(PARLOOM_OPTIONS(.n_jobs = flags.jobs), NULL) == PARLOOM_OK && begin(folder);
     if (is_ready) {
         now.joblib = peer_start_python("joblib_peer.py");
