@@ -271,15 +271,18 @@ parloom_cache_value parloom_cache_array(const char *name, const parloom_array *v
  *
  * Returns: PARLOOM_OK, also when the result could not be kept (a warning says so, once); or
  * Errors:
- *   PARLOOM_ERR_INVALID   an argument is missing, given twice, too many, of another type, or makes no sense
- *   PARLOOM_ERR_TASK      the body failed: code is what it returned, message what it said (parloom_cache_fail)
- *   PARLOOM_ERR_CALLBACK  the body returned 0, and did not make a result that is TOLD
- *   PARLOOM_ERR_CANCELLED it was not there, and the task that asked is cancelled, maybe while it waited for somebody
- * who computes it; outside of tasks: Ctrl-C was pressed (parloom_interrupt_begin) PARLOOM_ERR_SPACE,
- * PARLOOM_ERR_MEMORY, PARLOOM_ERR_LIMIT, PARLOOM_ERR_IO, PARLOOM_ERR_UNSUPPORTED no memory for results, as
- * parloom_alloc Threads: any thread, also in a task body. Blocks:  for as long as the body takes, here or where it is
- * being computed already: there until the task is cancelled at most. Since:   0.1 Example:
- * docs/guide/programs/cache_evict.c
+ *   PARLOOM_ERR_INVALID    an argument is missing, given twice, too many, of another type, or makes no sense
+ *   PARLOOM_ERR_TASK       the body failed: code is what it returned, message what it said (parloom_cache_fail)
+ *   PARLOOM_ERR_CALLBACK   the body returned 0, and did not make a result that is TOLD
+ *   PARLOOM_ERR_CANCELLED  it was not there, and the task that asked is cancelled, maybe while it waited for another
+ *                          that computes it; outside of tasks: Ctrl-C was pressed (parloom_interrupt_begin)
+ *   PARLOOM_ERR_SPACE, PARLOOM_ERR_MEMORY, PARLOOM_ERR_LIMIT, PARLOOM_ERR_IO, PARLOOM_ERR_UNSUPPORTED
+ *                          no memory for results, as parloom_alloc
+ * Threads: any thread, also in a task body.
+ * Blocks:  for as long as the body takes, here or where it is being computed already; there at most until the task is
+ *          cancelled.
+ * Since:   0.1
+ * Example: docs/guide/programs/cache_evict.c
  */
 parloom_status parloom_cache_call(parloom_cached *function, const parloom_cache_value *args, size_t n_args,
                                   parloom_array *results_out, parloom_cache_info *info_out, parloom_error *error);

