@@ -17,15 +17,6 @@ enum { LINE_BYTES = 1200 };
 
 /* -------------------------------------------------------------------------- said */
 
-void loom_cache_warn_once(parloom_cache *cache, enum loom_cache_warning what, const char *line)
-{
-    pthread_mutex_lock(&cache->lock);
-    bool is_first = (cache->warned & (unsigned)what) == 0;
-    cache->warned |= (unsigned)what;
-    pthread_mutex_unlock(&cache->lock);
-    loom_log(is_first ? LOOM_LOG_WARNING : LOOM_LOG_INFO, "%s", line);
-}
-
 void loom_cache_say(const parloom_cached *function, int level, const char *format, ...)
 {
     char line[LINE_BYTES];
@@ -98,6 +89,16 @@ static parloom_status copy_texts(parloom_cache *cache, const char *location, par
     return loom_status_fail(error, loom_status_of_errno(failed), failed, "could not say where %.400s is: %m", location);
 }
 
+static void warn_scheme(const parloom_cache *cache)
+{
+    char line[LINE_BYTES];
+    snprintf(line, sizeof line,
+             "the location of a cache, %.400s, looks like no folder, and the store is \"local\": a folder of that name "
+             "will be made",
+             cache->location);
+    loom_cache_warn_once(cache, LOOM_CACHE_ODD_LOCATION, NULL, NULL, line);
+}
+
 static parloom_status open_store(parloom_cache *cache, parloom_error *error)
 {
     void *state = NULL;
@@ -106,11 +107,7 @@ static parloom_status open_store(parloom_cache *cache, parloom_error *error)
     parloom_status status = loom_cache_store_acquire(name, &cache->ops, &state, &cache->registered, error);
     if (status != PARLOOM_OK || cache->location == NULL) return status;
     bool is_local = cache->registered == NULL;
-    if (is_local && strstr(cache->location, "://") != NULL)
-        loom_log(LOOM_LOG_WARNING,
-                 "the location of a cache, %.400s, looks like no folder, and the store is \"local\": a folder of that "
-                 "name will be made",
-                 cache->location);
+    if (is_local && strstr(cache->location, "://") != NULL) warn_scheme(cache);
     status = cache->ops.open(state, cache->location, &cache->store, error != NULL ? error : &own);
     if (status == PARLOOM_OK && is_local && cache->options.is_durable) loom_cache_local_set_durable(cache->store);
     return status;
@@ -126,6 +123,7 @@ parloom_status parloom_cache_open(parloom_cache **cache_out, const char *locatio
     parloom_cache *cache = loom_memory_zeroed(1, sizeof *cache);
     if (cache == NULL) return loom_status_fail(error, PARLOOM_ERR_MEMORY, 0, "memory is short for a cache");
     cache->options = taken;
+    loom_cache_warn_prepare();
     pthread_mutex_init(&cache->lock, NULL);
     status = copy_texts(cache, location, error);
     if (status == PARLOOM_OK) status = open_store(cache, error);
@@ -134,7 +132,8 @@ parloom_status parloom_cache_open(parloom_cache **cache_out, const char *locatio
         return status;
     }
     if (taken.codec != NULL && taken.mmap_mode != PARLOOM_MMAP_UNSET)
-        loom_log(LOOM_LOG_WARNING, "a cache is compressed and mapped: compressed results are read instead");
+        loom_cache_warn_once(cache, LOOM_CACHE_ODD_OPTIONS, NULL, NULL,
+                             "a cache is compressed and mapped: compressed results are read instead");
     loom_cache_enter(cache);
     *cache_out = cache;
     loom_status_clear(error);
@@ -173,9 +172,7 @@ static parloom_status remove_from(parloom_cache *cache, const char *item, parloo
 parloom_status parloom_cache_clear(parloom_cache *cache, parloom_error *error)
 {
     if (cache == NULL) return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "no cache given");
-    pthread_mutex_lock(&cache->lock);
-    cache->warned = 0;
-    pthread_mutex_unlock(&cache->lock);
+    loom_cache_warn_again_of_all(cache);
     return remove_from(cache, "", error);
 }
 

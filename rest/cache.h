@@ -2,7 +2,8 @@
 /*
  * cache.h - what the parts of the cache share.
  *
- *   cache            open, close, clear; warnings that come once
+ *   cache            open, close, clear
+ *   cache_warn       warnings that come once
  *   cache_bind       a definition is checked and copied
  *   cache_arguments  what a call says becomes one value for each parameter
  *   cache_key        the key, and the text that an entry of this call begins with
@@ -37,7 +38,14 @@ enum {
     LOOM_CACHE_SHOWN_BYTES = 700     /* of one argument, in messages and metadata */
 };
 
-enum loom_cache_warning { LOOM_CACHE_NOT_KEPT = 1, LOOM_CACHE_NOT_REDUCED = 2, LOOM_CACHE_NOT_READ = 4 };
+enum loom_cache_warning {
+    LOOM_CACHE_NOT_KEPT = 1,
+    LOOM_CACHE_NOT_REDUCED,
+    LOOM_CACHE_NOT_READ,
+    LOOM_CACHE_DAMAGED,
+    LOOM_CACHE_ODD_LOCATION,
+    LOOM_CACHE_ODD_OPTIONS
+};
 
 struct parloom_cache {
     parloom_cache_options options; /* its texts are these copies */
@@ -48,7 +56,6 @@ struct parloom_cache {
     struct loom_cache_store *registered; /* NULL: the local one */
     parloom_cache *next;                 /* that is open; under the lock of the registry */
     pthread_mutex_t lock;                /* of what follows */
-    unsigned warned;                     /* enum loom_cache_warning */
     struct loom_cache_name *names;       /* of functions that were bound */
     size_t stored_count;                 /* since limits were last looked at */
     uint64_t stored_nbytes;
@@ -86,11 +93,21 @@ struct loom_cache_call {
 };
 
 /* ---- cache */
-/* Says a warning of this kind if none was said yet, and at level info else. */
-void loom_cache_warn_once(parloom_cache *cache, enum loom_cache_warning what, const char *line);
 /* A line of a verbose function. */
 void loom_cache_say(const parloom_cached *function, int level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* ---- warn */
+/* Before a cache is used. Who forks later shares what is remembered. */
+void loom_cache_warn_prepare(void);
+/* Says a warning of this kind if none was said yet of this location, for this reason (status and errno of error) and of
+ * this item, and at level info else. item, error: NULL is one like any other. */
+void loom_cache_warn_once(const parloom_cache *cache, enum loom_cache_warning what, const char *item,
+                          const parloom_error *error, const char *line);
+/* What was said without an error may be said once more. */
+void loom_cache_warn_again(const parloom_cache *cache, enum loom_cache_warning what, const char *item);
+/* All of the location may. */
+void loom_cache_warn_again_of_all(const parloom_cache *cache);
 
 /* ---- arguments, key */
 /* INVALID as parloom_cache_call. */

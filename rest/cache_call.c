@@ -53,10 +53,12 @@ static double seconds_now(void)
 
 static void warn_corrupted(const struct loom_cache_call *call, const parloom_error *error)
 {
-    loom_log(LOOM_LOG_WARNING,
+    char line[LINE_BYTES];
+    snprintf(line, sizeof line,
              "the entry %s of the cache in %.300s is corrupted and is computed again: %.500s (nobody but the cache "
              "should write there)",
              call->item, call->function->cache->location, error->message);
+    loom_cache_warn_once(call->function->cache, LOOM_CACHE_DAMAGED, call->item, NULL, line);
 }
 
 /* A store that cannot be asked is no reason to fail: told once. */
@@ -65,7 +67,7 @@ static void warn_unread(const struct loom_cache_call *call, const parloom_error 
     char line[LINE_BYTES];
     snprintf(line, sizeof line, "the cache in %.300s could not be read, and is done without: %.800s",
              call->function->cache->location, error->message);
-    loom_cache_warn_once(call->function->cache, LOOM_CACHE_NOT_READ, line);
+    loom_cache_warn_once(call->function->cache, LOOM_CACHE_NOT_READ, NULL, error, line);
 }
 
 static void tell(const struct loom_cache_call *call, struct loom_cache_outcome *outcome, const parloom_error *error)
@@ -152,6 +154,7 @@ static void keep(struct loom_cache_call *call, struct loom_cache_outcome *outcom
         uint64_t nbytes = 0;
         for (size_t k = 0; k < function->definition.n_results; k++)
             nbytes += parloom_array_nbytes(&outcome->results[k]);
+        loom_cache_warn_again(function->cache, LOOM_CACHE_DAMAGED, call->item);
         loom_cache_say(function, 10, "kept in %s/parloom/%s", function->cache->location, call->item);
         loom_cache_keep_limits(function->cache, nbytes);
         return;
@@ -160,7 +163,7 @@ static void keep(struct loom_cache_call *call, struct loom_cache_outcome *outcom
     char line[LINE_BYTES];
     snprintf(line, sizeof line, "a result of %s could not be kept in the cache, and is returned all the same: %.900s",
              function->definition.name, error.message);
-    loom_cache_warn_once(function->cache, LOOM_CACHE_NOT_KEPT, line);
+    loom_cache_warn_once(function->cache, LOOM_CACHE_NOT_KEPT, NULL, &error, line);
 }
 
 /* Mapped results are so from the first call on. What cannot be mapped now stays as it was computed. */

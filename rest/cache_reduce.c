@@ -171,5 +171,5 @@ void loom_cache_keep_limits(parloom_cache *cache, uint64_t stored_nbytes)
     if (limits.nbytes == 0 && limits.n_items == 0 && !(limits.age_s > 0)) return;
     if (!is_due(cache, stored_nbytes) || reduce(cache, &limits, &error) == PARLOOM_OK) return;
     snprintf(line, sizeof line, "a cache could not be kept within its limits: %.900s", error.message);
-    loom_cache_warn_once(cache, LOOM_CACHE_NOT_REDUCED, line);
+    loom_cache_warn_once(cache, LOOM_CACHE_NOT_REDUCED, NULL, &error, line);
 }

@@ -12,7 +12,8 @@
  * entry is there whole or not at all, whoever reads, writes, clears or dies meanwhile. Of processes, threads and tasks
  * that ask for the same result at once, one computes it and the others wait for that one; if it dies, another one does.
  * What goes wrong with the store (a full disk, a folder that may not be written, an entry that was damaged) costs a
- * warning and the time to compute, never the result.
+ * warning and the time to compute, never the result. Warnings come once for a location and reason, whatever handles and
+ * tasks there are: a program has one line, with those that it forks, and each worker of "processes" one of its own.
  */
 #ifndef PARLOOM_CACHE_H
 #define PARLOOM_CACHE_H
@@ -269,7 +270,7 @@ parloom_cache_value parloom_cache_array(const char *name, const parloom_array *v
  * info_out    NULL, or set on success
  * error       NULL is fine
  *
- * Returns: PARLOOM_OK, also when the result could not be kept (a warning says so, once); or
+ * Returns: PARLOOM_OK, also when the result could not be kept (a warning says so); or
  * Errors:
  *   PARLOOM_ERR_INVALID    an argument is missing, given twice, too many, of another type, or makes no sense
  *   PARLOOM_ERR_TASK       the body failed: code is what it returned, message what it said (parloom_cache_fail)
