@@ -5,9 +5,11 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/status.h"
+#include "rest/codec.h"
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,15 +51,29 @@ static parloom_status check_options(const parloom_cache_options *options, parloo
     return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "options of the cache: %s", wrong);
 }
 
+/* Apart from struct_size. What lies between is_durable and nbytes is padding. */
+static bool are_unset(const parloom_cache_options *given)
+{
+    static const parloom_cache_options UNSET = { .struct_size = 0 };
+    enum {
+        BEGIN = sizeof UNSET.struct_size,
+        END = offsetof(parloom_cache_options, is_durable) + sizeof UNSET.is_durable
+    };
+    enum { AGAIN = offsetof(parloom_cache_options, nbytes) };
+    return memcmp((const char *)given + BEGIN, (const char *)&UNSET + BEGIN, END - BEGIN) == 0 &&
+           memcmp((const char *)given + AGAIN, (const char *)&UNSET + AGAIN, sizeof UNSET - AGAIN) == 0;
+}
+
 static parloom_status take_options(const parloom_cache_options *given, parloom_cache_options *taken,
                                    parloom_error *error)
 {
     memset(taken, 0, sizeof *taken);
-    if (given == NULL || given->struct_size == 0) return PARLOOM_OK;
+    if (given == NULL || (given->struct_size == 0 && are_unset(given))) return PARLOOM_OK;
     if (given->struct_size != sizeof *taken)
-        return loom_status_fail(error, PARLOOM_ERR_INVALID, 0,
-                                "options of a cache have struct_size %zu, this library's is %zu", given->struct_size,
-                                sizeof *taken);
+        return loom_status_fail(error, PARLOOM_ERR_VERSION, 0,
+                                "options of a cache have struct_size %zu, this library's is %zu%s", given->struct_size,
+                                sizeof *taken,
+                                given->struct_size == 0 ? ": set it to sizeof(parloom_cache_options)" : "");
     *taken = *given;
     return check_options(taken, error);
 }
@@ -75,9 +91,25 @@ static char *make_absolute(const char *location)
     return path;
 }
 
+/* "zstd:9" becomes a name and a level, and "none" NULL: what is wrong with either is said here, and not of each result.
+ */
+static parloom_status take_codec(parloom_cache *cache, parloom_error *error)
+{
+    parloom_cache_options *options = &cache->options;
+    struct loom_codec_choice choice = { NULL, 0 };
+    parloom_status status = loom_codec_choose(options->codec, NULL, options->level, &choice, error);
+    if (status != PARLOOM_OK) return status;
+    cache->codec = choice.codec != NULL ? loom_memory_text(choice.codec->name) : NULL;
+    bool is_short = choice.codec != NULL && cache->codec == NULL;
+    options->codec = cache->codec;
+    options->level = choice.level;
+    loom_codec_release(choice.codec);
+    if (!is_short) return PARLOOM_OK;
+    return loom_status_fail(error, PARLOOM_ERR_MEMORY, 0, "memory is short for a cache");
+}
+
 static parloom_status copy_texts(parloom_cache *cache, const char *location, parloom_error *error)
 {
-    cache->options.codec = cache->codec = loom_memory_text(cache->options.codec);
     cache->options.store = cache->store_name = loom_memory_text(cache->options.store);
     if (location == NULL) return PARLOOM_OK;
     if (location[0] == '\0')
@@ -125,13 +157,14 @@ parloom_status parloom_cache_open(parloom_cache **cache_out, const char *locatio
     cache->options = taken;
     loom_cache_warn_prepare();
     pthread_mutex_init(&cache->lock, NULL);
-    status = copy_texts(cache, location, error);
+    status = take_codec(cache, error);
+    if (status == PARLOOM_OK) status = copy_texts(cache, location, error);
     if (status == PARLOOM_OK) status = open_store(cache, error);
     if (status != PARLOOM_OK) {
         parloom_cache_close(cache);
         return status;
     }
-    if (taken.codec != NULL && taken.mmap_mode != PARLOOM_MMAP_UNSET)
+    if (cache->codec != NULL && taken.mmap_mode != PARLOOM_MMAP_UNSET)
         loom_cache_warn_once(cache, LOOM_CACHE_ODD_OPTIONS, NULL, NULL,
                              "a cache is compressed and mapped: compressed results are read instead");
     loom_cache_enter(cache);

@@ -122,6 +122,8 @@ static parloom_status check_lists(const parloom_cache_function *definition, parl
     if (definition->body == NULL) return refuse(definition, error, "it has no body");
     if (definition->version != NULL && strlen(definition->version) >= PARLOOM_CACHE_NAME_BYTES)
         return refuse(definition, error, "its version is too long");
+    if (definition->version != NULL && definition->version[0] == '\0')
+        return refuse(definition, error, "its version is empty: NULL is none, and then its code tells");
     if (definition->n_params > PARLOOM_CACHE_MOST_PARAMS || (definition->n_params > 0 && definition->params == NULL))
         return refuse(definition, error, "params are NULL or too many");
     if (definition->n_results > PARLOOM_CACHE_MOST_RESULTS || definition->n_results == 0 || definition->results == NULL)

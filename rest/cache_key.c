@@ -32,7 +32,7 @@ static void show_real(struct loom_cache_text *text, double value)
     loom_cache_text_add(text, isfinite(value) ? "%.17g" : "\"%g\"", value); /* JSON has no nan and no inf */
 }
 
-/* digest NULL: it is not shown. */
+/* As JSON; digest NULL: for people, and without one. */
 static void show_value(struct loom_cache_text *text, const parloom_cache_value *value, const parloom_digest *digest)
 {
     char digits[PARLOOM_DIGEST_TEXT_BYTES] = "";
@@ -44,12 +44,12 @@ static void show_value(struct loom_cache_text *text, const parloom_cache_value *
     else if (value->type == PARLOOM_CACHE_TEXT)
         loom_cache_text_quote_short(text, value->data, value->nbytes);
     else {
-        loom_cache_text_add(text, "\"");
+        if (digest != NULL) loom_cache_text_add(text, "\"");
         if (value->type == PARLOOM_CACHE_ARRAY)
             show_array(text, value->data);
         else
             loom_cache_text_add(text, "%zu bytes", value->nbytes);
-        loom_cache_text_add(text, digest != NULL ? ", %s\"" : "%s\"", digits);
+        if (digest != NULL) loom_cache_text_add(text, ", %s\"", digits);
     }
 }
 

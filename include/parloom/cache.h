@@ -50,11 +50,13 @@ typedef enum parloom_cache_verify {
 
 /* 0 in a field is its default. */
 typedef struct parloom_cache_options {
-    size_t struct_size;          /* sizeof(parloom_cache_options); 0: all fields are unset */
+    size_t struct_size;          /* sizeof(parloom_cache_options); 0: all fields have to be unset */
     const char *store;           /* NULL: "local", a folder; else the name of a registered one (cache_store.h) */
     const char *codec;           /* of parloom_array_dump; NULL: not compressed, and mappable */
     int level;                   /* of the codec; 0: its default */
-    parloom_mmap_mode mmap_mode; /* of results, the first call's too. UNSET: read into memory; R, RW, C: mapped */
+    parloom_mmap_mode mmap_mode; /* of results, the first call's too. UNSET: read into memory; R, RW, C: mapped. RW:
+                                  * what is written to a result becomes the kept one for all who map it, and damage for
+                                  * who verifies it */
     /* Lines to the log, whatever its level. 0: none; 1: each run of a function; 5: also times, and what was found;
      * 10: also paths; 20: also each question to the store. */
     int verbose;
@@ -67,6 +69,14 @@ typedef struct parloom_cache_options {
     uint64_t reserved[3]; /* 0 */
 } parloom_cache_options;
 
+#ifndef __cplusplus
+/* PARLOOM_CACHE_OPTIONS(.mmap_mode = PARLOOM_MMAP_R) is a const parloom_cache_options * that lives as long as the
+ * block.
+ */
+#define PARLOOM_CACHE_OPTIONS(...) \
+    (&(const parloom_cache_options){ .struct_size = sizeof(parloom_cache_options), __VA_ARGS__ })
+#endif
+
 /*
  * Opens a cache. Its folder, LOCATION/parloom, is made with its first entry.
  *
@@ -78,7 +88,10 @@ typedef struct parloom_cache_options {
  *
  * Returns: PARLOOM_OK, or
  * Errors:
- *   PARLOOM_ERR_INVALID  an option makes no sense, location is empty or too long, or there is no store of that name
+ *   PARLOOM_ERR_INVALID  an option makes no sense, location is empty or too long, or there is no store or codec of that
+ *                        name
+ *   PARLOOM_ERR_VERSION  struct_size is not that of a parloom_cache_options, or it is 0 and a field is set
+ *   PARLOOM_ERR_UNSUPPORTED  this build is without the codec
  *   PARLOOM_ERR_IO       the working directory of a relative location is not known: sys_errno
  *   PARLOOM_ERR_MEMORY   out of memory; others as the store says
  * Threads: any thread, also in a task body.
@@ -184,17 +197,18 @@ typedef struct parloom_cache_function {
     size_t struct_size; /* sizeof(parloom_cache_function) */
     const char *name;   /* of it in the cache, less than PARLOOM_CACHE_NAME_BYTES; "module/name" where names may meet */
     parloom_cache_body body;
-    const char *version; /* NULL: the identity of the code; a text: stands for it alone */
+    const char *version; /* NULL: the identity of the code; a text, not "": stands for it alone */
     const parloom_cache_param *params;
     size_t n_params;
     const parloom_cache_result *results;
     size_t n_results;
     const char *const *ignore; /* names of params that do not count */
     size_t n_ignore;
-    /* Asked before an entry is used: false computes it anew. May be NULL. Any thread that calls. */
+    /* Asked before an entry is used: false computes it anew. A call asks once for each entry that it finds: twice where
+     * somebody replaced the entry meanwhile. Not asked by parloom_shelved_get. May be NULL. Any thread that calls. */
     bool (*is_valid)(const parloom_cache_info *info, void *state);
     void *is_valid_state;
-    double expires_after_s;      /* entries that are older are computed anew; 0: never */
+    double expires_after_s;      /* entries that are older are computed anew (not by parloom_shelved_get); 0: never */
     parloom_mmap_mode mmap_mode; /* UNSET: the cache's */
     int verbose;                 /* 0: the cache's; -1: silent */
     uint64_t reserved[4];

@@ -423,12 +423,22 @@ TEST_F(Conformance, C2_35_WritersAndReadersOfOneEntrySeeItWhole)
 TEST_F(Conformance, C2_37_AResultThatCannotBeStoredIsReturnedWithItsOwnWarning)
 {
     CacheKit kit;
+    parloom_codec_ops ops = {};
+    ops.struct_size = sizeof ops;
+    ops.abi = PARLOOM_CODEC_ABI;
+    ops.recognise = [](void *, const void *, size_t) { return false; };
+    ops.open = [](void *, int, size_t, void **, parloom_error *) { return PARLOOM_ERR_UNSUPPORTED; };
+    ops.step = [](void *, parloom_codec_step *, parloom_error *) { return PARLOOM_ERR_UNSUPPORTED; };
+    ops.close = [](void *) {};
+    ASSERT_EQ(parloom_codec_register("refuses", &ops, nullptr, &kit.error), PARLOOM_OK) << kit.error.message;
     parloom_cache_options options = loom::cache_options();
-    options.codec = "no_such_codec";
+    options.codec = "refuses";
     parloom_cached *function = kit.ramp_in(&options);
     announce("could not be kept in the cache");
     for (int round = 0; round < 2; round++) EXPECT_EQ(kit.call(function, 3, 1), CacheKit::want(3, 1));
     EXPECT_EQ(kit.runs(), 2u);
     EXPECT_EQ(warnings().size(), 1u);
     EXPECT_TRUE(kit.entries().empty());
+    kit.close();
+    EXPECT_EQ(parloom_codec_unregister("refuses", &kit.error), PARLOOM_OK) << kit.error.message;
 }

@@ -394,6 +394,9 @@ TEST_F(Cache, RefusesWhatMakesNoSense)
     bad.struct_size = 8;
     EXPECT_EQ(refused(bad), PARLOOM_ERR_VERSION);
     bad = define_ramp();
+    bad.version = "";
+    EXPECT_EQ(refused(bad), PARLOOM_ERR_INVALID);
+    bad = define_ramp();
     bad.mmap_mode = PARLOOM_MMAP_W;
     EXPECT_EQ(refused(bad), PARLOOM_ERR_INVALID);
     bad = define_ramp();

@@ -54,13 +54,13 @@ int main(int argc, char **argv)
                                                 .n_params = 1,
                                                 .results = results,
                                                 .n_results = 1 };
-    const parloom_cache_options options = { .struct_size = sizeof options, .mmap_mode = PARLOOM_MMAP_R };
+    const parloom_cache_options *options = PARLOOM_CACHE_OPTIONS(.mmap_mode = PARLOOM_MMAP_R);
     const char *location = argc > 1 ? argv[1] : "primes_cache";
     parloom_cache *cache = NULL;
     parloom_cached *function = NULL;
     parloom_error error;
     int entries = 0;
-    if (parloom_cache_open(&cache, location, &options, &error) != PARLOOM_OK ||
+    if (parloom_cache_open(&cache, location, options, &error) != PARLOOM_OK ||
         parloom_cache_bind(&function, cache, &definition, &error) != PARLOOM_OK) {
         printf("%s\n", error.message);
         return 1;
