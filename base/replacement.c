@@ -138,10 +138,9 @@ static parloom_status check_room(const struct loom_replacement *r, uint64_t nbyt
                                 (unsigned long long)nbytes, (unsigned long long)limit.rlim_cur);
     char reason[LOOM_ROOM_REASON_NBYTES];
     if (!loom_room_fits(r->fd, nbytes, reason))
-        return loom_status_fail(
-            error, PARLOOM_ERR_SPACE, ENOSPC,
-            "no room for %llu bytes of %.400s: %s (what has that name now stays until the new file is whole)",
-            (unsigned long long)nbytes, r->path, reason);
+        return loom_status_fail(error, PARLOOM_ERR_SPACE, ENOSPC, "no room for %llu bytes of %.400s: %s%s",
+                                (unsigned long long)nbytes, r->path, reason,
+                                r->has_old ? " (what has that name now stays until the new file is whole)" : "");
     if (loom_file_is_tmpfs(r->fd) || nbytes == 0) return PARLOOM_OK;
     if (nbytes > INT64_MAX) return fail_errno(r, EFBIG, "make room for", error);
     bool is_made =

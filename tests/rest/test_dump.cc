@@ -221,6 +221,9 @@ TEST_F(Dump, OnAFullDiskLeavesTheOldFileWhole)
     parloom_error error;
     EXPECT_EQ(parloom_array_dump(&array, path("a.npy").c_str(), nullptr, 0, &error), PARLOOM_ERR_SPACE)
         << error.message;
+    EXPECT_NE(std::string(error.message).find("what has that name now stays"), std::string::npos) << error.message;
+    EXPECT_EQ(parloom_array_dump(&array, path("new.npy").c_str(), nullptr, 0, &error), PARLOOM_ERR_SPACE);
+    EXPECT_EQ(std::string(error.message).find("has that name"), std::string::npos) << "there is none";
     EXPECT_EQ(
         parloom_array_map(&mapped, path("a.npy").c_str(), PARLOOM_MMAP_W, 0, PARLOOM_U8, 0, 1, &shape, nullptr, &error),
         PARLOOM_ERR_SPACE)
