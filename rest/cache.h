@@ -171,6 +171,7 @@ struct loom_cache_outcome {
     bool is_told;   /* that the entry is damaged: once for a call */
     bool has_results;
     bool is_kept;
+    double refused_s; /* when the entry was made that is_valid did not want; 0: none was */
     parloom_array results[PARLOOM_CACHE_MOST_RESULTS];
     parloom_cache_info info;
 };

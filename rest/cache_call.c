@@ -120,7 +120,9 @@ static bool look(const struct loom_cache_call *call, struct loom_cache_outcome *
         loom_cache_entry_open(function, call->item, call->head, call->head_nbytes, &entry, &is_there, &error);
     if (status != PARLOOM_OK) tell(call, outcome, &error);
     if (status != PARLOOM_OK || !is_there) return false;
-    bool is_wanted = is_valid(call, &entry, &outcome->info);
+    /* The same one that was found before the lock is not asked for twice: is_valid may be slow, or count. */
+    bool is_wanted = entry.created_s != outcome->refused_s && is_valid(call, &entry, &outcome->info);
+    if (!is_wanted) outcome->refused_s = entry.created_s;
     loom_cache_entry_close(function, &entry);
     return is_wanted;
 }
@@ -324,6 +326,7 @@ parloom_status parloom_cache_check(parloom_cached *function, const parloom_cache
     parloom_status status = loom_cache_match(function, args, n_args, &call, error);
     if (status != PARLOOM_OK) return status;
     status = loom_cache_make_key(&call, error);
+    memcpy(outcome.info.key, call.key, sizeof outcome.info.key);
     if (status == PARLOOM_OK) *is_there_out = function->cache->store != NULL && loom_cache_find(&call, &outcome);
     loom_cache_end_call(&call);
     if (status == PARLOOM_OK) loom_status_clear(error);
