@@ -149,7 +149,8 @@ struct loom_cache_entry {
     char ending[16]; /* of the names of its files */
     struct loom_cache_digests digests;
 };
-/* is_there false: there is none. FORMAT: it is no entry of this call; others as the store says. */
+/* is_there false: there is none. FORMAT: it is no entry of this call; VERSION: but of one
+ * in another build or version; others as the store says. */
 parloom_status loom_cache_entry_open(const parloom_cached *function, const char *item, const char *head,
                                      size_t head_nbytes, struct loom_cache_entry *entry_out, bool *is_there_out,
                                      parloom_error *error);
@@ -157,6 +158,8 @@ void loom_cache_entry_close(const parloom_cached *function, struct loom_cache_en
 /* FORMAT: not what was declared; as parloom_array_load. */
 parloom_status loom_cache_entry_load(const parloom_cached *function, const struct loom_cache_entry *entry,
                                      parloom_array *results_out, parloom_error *error);
+/* Of an error of these: what lies there is no entry as it should be, rather than that it cannot be read. */
+bool loom_cache_is_damage(const parloom_error *error);
 parloom_status loom_cache_entry_write(const struct loom_cache_call *call, const parloom_array *results,
                                       double duration_s, parloom_error *error);
 /* All of it: open, load, touch, close; again where it was replaced or removed meanwhile. error is not NULL. */

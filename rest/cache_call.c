@@ -74,9 +74,7 @@ static void tell(const struct loom_cache_call *call, struct loom_cache_outcome *
 {
     if (outcome->is_told || error->status == PARLOOM_ERR_CANCELLED) return;
     outcome->is_told = true;
-    bool is_damage = error->status == PARLOOM_ERR_FORMAT || error->status == PARLOOM_ERR_IO ||
-                     error->status == PARLOOM_ERR_UNSUPPORTED;
-    if (is_damage)
+    if (loom_cache_is_damage(error))
         warn_corrupted(call, error);
     else
         warn_unread(call, error);

@@ -44,6 +44,29 @@ static void name_file(char path[PATH_BYTES], const parloom_cache_place *place, c
     snprintf(path, PATH_BYTES, "%s/%s%s", place->path, name, ending);
 }
 
+bool loom_cache_is_damage(const parloom_error *error)
+{
+    return error->status == PARLOOM_ERR_FORMAT || error->status == PARLOOM_ERR_UNSUPPORTED ||
+           error->status == PARLOOM_ERR_VERSION || (error->status == PARLOOM_ERR_IO && error->sys_errno == ENOENT);
+}
+
+/* What is open is read by its descriptor; people are told its path. */
+static void tell_path(const parloom_cache_place *place, parloom_error *error)
+{
+    char folder[PARLOOM_CACHE_PATH_BYTES], *message = NULL;
+    char *at = strstr(error->message, place->path);
+    if (at == NULL || strncmp(place->path, "/proc/self/fd/", 14) != 0) return;
+    ssize_t length = readlink(place->path, folder, sizeof folder - 1);
+    if (length <= 0) return;
+    folder[length] = '\0';
+    if (asprintf(&message, "%.*s%s%s", (int)(at - error->message), error->message, folder, at + strlen(place->path)) <
+        0)
+        return;
+    loom_status_cut(message, sizeof error->message - 1);
+    memcpy(error->message, message, strlen(message) + 1);
+    free(message);
+}
+
 /* -------------------------------------------------------------------------- read */
 
 static parloom_status read_metadata(const parloom_cache_place *place, char **text_out, size_t *nbytes_out,
@@ -53,7 +76,8 @@ static parloom_status read_metadata(const parloom_cache_place *place, char **tex
     struct stat about;
     name_file(path, place, "metadata", ".json");
     int fd = loom_file_move_up(open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-    if (fd < 0) return loom_status_fail(error, loom_status_of_errno(errno), errno, "metadata.json: %m");
+    if (fd < 0 && errno == ELOOP) return loom_status_fail(error, PARLOOM_ERR_FORMAT, 0, "metadata.json is a link");
+    if (fd < 0) return loom_status_fail(error, loom_status_of_errno(errno), errno, "could not open %.400s: %m", path);
     bool is_file = fstat(fd, &about) == 0 && S_ISREG(about.st_mode) && about.st_size < MOST_METADATA_BYTES;
     size_t nbytes = is_file ? (size_t)about.st_size : 0;
     char *text = is_file ? loom_memory_zeroed(nbytes + 1, 1) : NULL;
@@ -102,6 +126,24 @@ static bool parse_rest(const char *text, size_t from, const parloom_cached *func
     return count == 3 && end > 0 && line[end] == '\n' && parse_digests(line + end + 1, function, entry);
 }
 
+/* Where the line that says the identity begins, and what is behind it. */
+static const char *find_identity(const char *text, const char **behind_out)
+{
+    const char *line = strstr(text, "\n  \"identity\": ");
+    *behind_out = line != NULL ? strchr(line + 1, '\n') : NULL;
+    return *behind_out != NULL ? line : NULL;
+}
+
+/* All but the identity is as in head: a key that was made elsewhere was asked for here. */
+static bool is_of_another_identity(const char *text, const char *head, size_t head_nbytes)
+{
+    const char *behind = NULL, *own_behind = NULL;
+    const char *line = find_identity(text, &behind), *own_line = find_identity(head, &own_behind);
+    if (line == NULL || own_line == NULL || line - text != own_line - head) return false;
+    return memcmp(text, head, (size_t)(line - text)) == 0 &&
+           strncmp(behind, own_behind, head_nbytes - (size_t)(own_behind - head)) == 0;
+}
+
 static parloom_status check_metadata(const parloom_cached *function, const char *head, size_t head_nbytes,
                                      struct loom_cache_entry *entry, parloom_error *error)
 {
@@ -109,7 +151,11 @@ static parloom_status check_metadata(const parloom_cached *function, const char 
     size_t nbytes = 0;
     parloom_status status = read_metadata(&entry->place, &text, &nbytes, error);
     if (status != PARLOOM_OK) return status;
-    if (nbytes < head_nbytes || memcmp(text, head, head_nbytes) != 0 || !parse_rest(text, head_nbytes, function, entry))
+    bool is_own = nbytes >= head_nbytes && memcmp(text, head, head_nbytes) == 0;
+    if (!is_own && is_of_another_identity(text, head, head_nbytes))
+        status = loom_status_fail(error, PARLOOM_ERR_VERSION, 0, "it was made by another build or version of %s",
+                                  function->definition.name);
+    else if (!is_own || !parse_rest(text, head_nbytes, function, entry))
         status = loom_status_fail(error, PARLOOM_ERR_FORMAT, 0, "metadata.json is not of this call of %s",
                                   function->definition.name);
     free(text);
@@ -127,11 +173,12 @@ parloom_status loom_cache_entry_open(const parloom_cached *function, const char 
         if (status != PARLOOM_OK || !*is_there_out) return status;
         status = check_metadata(function, head, head_nbytes, entry_out, error);
         if (status == PARLOOM_OK) return PARLOOM_OK;
+        tell_path(&entry_out->place, error);
         cache->ops.release(cache->store, &entry_out->place);
         if (error->sys_errno != ENOENT) break;
     }
-    return status == PARLOOM_ERR_IO ? loom_status_fail(error, PARLOOM_ERR_FORMAT, 0, "it has no metadata.json")
-                                    : status;
+    bool is_without = status == PARLOOM_ERR_IO && error->sys_errno == ENOENT;
+    return is_without ? loom_status_fail(error, PARLOOM_ERR_FORMAT, 0, "it has no metadata.json") : status;
 }
 
 void loom_cache_entry_close(const parloom_cached *function, struct loom_cache_entry *entry)
@@ -178,10 +225,12 @@ parloom_status loom_cache_entry_load(const parloom_cached *function, const struc
     memset(results, 0, sizeof results);
     for (size_t k = 0; k < function->definition.n_results && status == PARLOOM_OK; k++)
         status = load_result(function, entry, k, &results[k], error);
-    if (status == PARLOOM_OK)
+    if (status == PARLOOM_OK) {
         memcpy(results_out, results, function->definition.n_results * sizeof results[0]);
-    else
-        loom_cache_release_results(function, results);
+        return PARLOOM_OK;
+    }
+    loom_cache_release_results(function, results);
+    tell_path(&entry->place, error);
     return status;
 }
 

@@ -38,17 +38,25 @@ static bool make_folder(const char *path)
     return mkdir(path, 0777) == 0 || errno == EEXIST;
 }
 
-/* Like mkdir -p. */
-static bool make_folders(const char *path)
+/* What is there already may forbid even to try; what is not tells why it could not be made. */
+static bool make_or_have_folder(const char *path)
 {
-    char part[PARLOOM_CACHE_PATH_BYTES];
+    if (make_folder(path)) return true;
+    int failed = errno;
+    if (access(path, F_OK) == 0) return true;
+    errno = failed;
+    return false;
+}
+
+/* Like mkdir -p. part: the folder that could not be made. */
+static bool make_folders(const char *path, char part[PARLOOM_CACHE_PATH_BYTES])
+{
+    snprintf(part, PARLOOM_CACHE_PATH_BYTES, "%s", path);
     if (make_folder(path)) return true;
     if (errno != ENOENT) return false;
-    snprintf(part, sizeof part, "%s", path);
     for (char *slash = strchr(part + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
-        /* What is there already may forbid even to try. */
-        if (!make_folder(part) && access(part, F_OK) != 0) return false;
+        if (!make_or_have_folder(part)) return false;
         *slash = '/';
     }
     return make_folder(path);
@@ -65,14 +73,20 @@ static void write_gitignore(const char *root)
     close(fd);
 }
 
+bool loom_cache_folder_prepare_or_say(const char *root, char failed_out[PARLOOM_CACHE_PATH_BYTES])
+{
+    join(failed_out, root, ".work");
+    if (access(failed_out, X_OK) == 0) return true;
+    if (!make_folders(root, failed_out)) return false;
+    write_gitignore(root);
+    join(failed_out, root, ".work");
+    return make_folder(failed_out);
+}
+
 bool loom_cache_folder_prepare(const char *root)
 {
-    char work[PARLOOM_CACHE_PATH_BYTES];
-    join(work, root, ".work");
-    if (access(work, X_OK) == 0) return true;
-    if (!make_folders(root)) return false;
-    write_gitignore(root);
-    return make_folder(work);
+    char failed[PARLOOM_CACHE_PATH_BYTES];
+    return loom_cache_folder_prepare_or_say(root, failed);
 }
 
 /* 128 random bits: two machines that share a folder may have the same process ids. */

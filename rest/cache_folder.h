@@ -14,6 +14,8 @@ extern "C" {
 
 /* Makes root with what is above it, .work, and .gitignore where there is none. */
 bool loom_cache_folder_prepare(const char *root);
+/* failed_out: the folder that could not be made. */
+bool loom_cache_folder_prepare_or_say(const char *root, char failed_out[PARLOOM_CACHE_PATH_BYTES]);
 /* A path below .work that nobody has. */
 bool loom_cache_folder_choose(const char *root, char path[PARLOOM_CACHE_PATH_BYTES]);
 /* Removes a folder with all that is in it, as far as possible; links are not followed. */

@@ -105,7 +105,10 @@ static parloom_status read_results(const parloom_shelved *shelved, parloom_array
                                                                  results_out, &is_there, &reason);
     free(head.bytes);
     if (status == PARLOOM_OK) return is_there ? PARLOOM_OK : fail_gone(shelved, error);
-    bool is_damage = status == PARLOOM_ERR_FORMAT || status == PARLOOM_ERR_IO;
+    if (status == PARLOOM_ERR_VERSION)
+        return loom_status_fail(error, status, 0, "the result %s is not of this function as it is bound here: %.700s",
+                                shelved->item, reason.message);
+    bool is_damage = loom_cache_is_damage(&reason) && status != PARLOOM_ERR_UNSUPPORTED;
     return loom_status_fail(error, is_damage ? PARLOOM_ERR_FORMAT : status, reason.sys_errno,
                             "the result %s %s: %.700s", shelved->item, is_damage ? "is corrupted" : "cannot be read",
                             reason.message);

@@ -146,11 +146,12 @@ static bool try_work_folder(const struct local *store, parloom_cache_place *plac
 static parloom_status begin(void *opaque, const char *item, parloom_cache_place *place, parloom_error *error)
 {
     const struct local *store = opaque;
+    char failed[PARLOOM_CACHE_PATH_BYTES];
     (void)item;
     loom_cache_folder_sweep(store->root);
     for (int k = 0; k < MOST_TRIES; k++) {
         if (loom_fault_hit(LOOM_FAULT_OPEN)) break;
-        if (!loom_cache_folder_prepare(store->root)) break;
+        if (!loom_cache_folder_prepare_or_say(store->root, failed)) return fail(error, "make the folder", failed);
         if (try_work_folder(store, place)) return PARLOOM_OK;
         if (errno != ENOENT && errno != EEXIST) break;
     }

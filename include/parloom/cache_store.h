@@ -97,7 +97,8 @@ parloom_status parloom_cache_shelve(parloom_shelved **shelved_out, parloom_cache
  * Refers to an entry by its key, as parloom_shelved_key gave it, here or in another process.
  *
  * shelved_out set on success; gives: release it with parloom_shelved_release, before the function is unbound
- * function    borrows until then; bound as where the key was made
+ * function    borrows until then; bound as where the key was made: without a version that is the same build of the
+ *             module, not another executable of the same source
  * key         borrows
  * error       NULL is fine
  *
@@ -128,7 +129,7 @@ parloom_status parloom_shelved_open(parloom_shelved **shelved_out, parloom_cache
 const char *parloom_shelved_key(const parloom_shelved *shelved);
 
 /*
- * Reads or maps what a reference stands for.
+ * Reads or maps what a reference stands for, expired, valid or not.
  *
  * shelved     borrows
  * results_out as parloom_cache_call; without a location they borrow the reference's memory until it is released
@@ -137,7 +138,8 @@ const char *parloom_shelved_key(const parloom_shelved *shelved);
  * Returns: PARLOOM_OK, or
  * Errors:
  *   PARLOOM_ERR_INVALID  shelved or results_out is NULL
- *   PARLOOM_ERR_IO       it is not there (any more); sys_errno is ENOENT
+ *   PARLOOM_ERR_IO       it is not there (any more): sys_errno is ENOENT; or it cannot be read: another sys_errno
+ *   PARLOOM_ERR_VERSION  the key was made by another build or version of the function
  *   PARLOOM_ERR_FORMAT   the entry is corrupted
  *   PARLOOM_ERR_SPACE, PARLOOM_ERR_MEMORY, PARLOOM_ERR_LIMIT, PARLOOM_ERR_UNSUPPORTED  as parloom_array_load
  * Threads: any thread, also in a task body.

@@ -94,6 +94,61 @@ TEST_F(CacheShelf, ReadsNothingOfAResultThatIsThere)
     EXPECT_NE(std::string(kit.error.message).find("is corrupted"), std::string::npos) << kit.error.message;
 }
 
+TEST_F(CacheShelf, TellsAKeyOfAnotherVersionFromDamage)
+{
+    parloom_cache *cache = kit.open();
+    parloom_cache_function definition = define_ramp();
+    definition.version = "1";
+    announce("two functions have the name \"ramp\"");
+    std::string key = parloom_shelved_key(shelve(kit.bind(cache, definition), 4, 0.25));
+    EXPECT_EQ(get(open(kit.bind(kit.open(), definition), key)), CacheKit::want(4, 0.25));
+    definition.version = "2";
+    get(open(kit.bind(kit.open(), definition), key));
+    EXPECT_EQ(kit.status, PARLOOM_ERR_VERSION);
+    EXPECT_NE(std::string(kit.error.message).find("another build or version of ramp"), std::string::npos)
+        << kit.error.message;
+    EXPECT_EQ(std::string(kit.error.message).find("corrupted"), std::string::npos) << kit.error.message;
+    get(open(kit.ramp_in(), key));
+    EXPECT_EQ(kit.status, PARLOOM_ERR_VERSION) << "another build";
+    std::ofstream(kit.entries().at(0) / "metadata.json") << "{}";
+    get(open(kit.bind(kit.open(), definition), key));
+    EXPECT_EQ(kit.status, PARLOOM_ERR_FORMAT);
+}
+
+TEST_F(CacheShelf, TellsWhatMayNotBeReadFromDamage)
+{
+    if (geteuid() != 0) GTEST_SKIP() << "needs root, to become somebody else";
+    parloom_cached *function = kit.ramp_in();
+    std::string key = parloom_shelved_key(shelve(function, 4, 0.25));
+    std::filesystem::permissions(kit.folder, std::filesystem::perms(0755));
+    for (const auto &closed :
+         { kit.entries().at(0), kit.entries().at(0) / "metadata.json", kit.entries().at(0) / "result.npy" }) {
+        auto before = std::filesystem::status(closed).permissions();
+        std::filesystem::permissions(closed, std::filesystem::perms(0700));
+        parloom_shelved *shelved = open(function, key);
+        ASSERT_EQ(seteuid(65534), 0);
+        get(shelved);
+        ASSERT_EQ(seteuid(0), 0);
+        std::filesystem::permissions(closed, before);
+        EXPECT_EQ(kit.status, PARLOOM_ERR_IO) << closed;
+        EXPECT_EQ(kit.error.sys_errno, EACCES) << closed;
+        EXPECT_NE(std::string(kit.error.message).find(closed), std::string::npos) << kit.error.message;
+        EXPECT_EQ(std::string(kit.error.message).find("corrupted"), std::string::npos) << kit.error.message;
+    }
+}
+
+TEST_F(CacheShelf, NamesTheRealPathOfADamagedFile)
+{
+    parloom_cached *function = kit.ramp_in();
+    parloom_shelved *shelved = shelve(function, 4, 0.25);
+    std::filesystem::path file = kit.entries().at(0) / "result.npy";
+    ASSERT_EQ(truncate(file.c_str(), 130), 0);
+    get(shelved);
+    EXPECT_EQ(kit.status, PARLOOM_ERR_FORMAT);
+    EXPECT_NE(std::string(kit.error.message).find(file.string() + " is cut short"), std::string::npos)
+        << kit.error.message;
+}
+
 TEST_F(CacheShelf, RefusesKeysThatAreNone)
 {
     parloom_cached *function = kit.ramp_in();

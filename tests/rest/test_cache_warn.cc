@@ -102,6 +102,38 @@ TEST_F(CacheWarn, SaysAnotherReasonAnotherPlaceAndTheSameAfterAClear)
     EXPECT_EQ(warnings().size(), 6u) << "another location";
 }
 
+TEST_F(CacheWarn, NamesTheFolderThatCouldNotBeMadeAndWhy)
+{
+    if (geteuid() != 0) GTEST_SKIP() << "needs root, to become somebody else";
+    std::filesystem::permissions(kit.folder, std::filesystem::perms(0755));
+    kit.location += "/deep/er";
+    std::ofstream(kit.log).close();
+    std::filesystem::permissions(kit.log, std::filesystem::perms(0666));
+    parloom_cached *function = kit.ramp_in();
+    announce("could not make the folder " + (kit.folder / "cache").string() + ": Permission denied");
+    ASSERT_EQ(seteuid(65534), 0);
+    kit.call(function, 10, 0.5);
+    ASSERT_EQ(seteuid(0), 0);
+    EXPECT_EQ(kit.status, PARLOOM_OK);
+}
+
+TEST_F(CacheWarn, DoesNotCallCorruptedWhatMayNotBeRead)
+{
+    if (geteuid() != 0) GTEST_SKIP() << "needs root, to become somebody else";
+    parloom_cached *function = kit.ramp_in();
+    kit.call(function, 10, 0.5);
+    for (const auto &open : { kit.folder, kit.root(), kit.root() / "ramp" })
+        std::filesystem::permissions(open, std::filesystem::perms(0755));
+    std::filesystem::permissions(kit.log, std::filesystem::perms(0666));
+    std::filesystem::permissions(kit.entries().at(0), std::filesystem::perms(0700));
+    announce("could not be read, and is done without");
+    announce("could not be kept");
+    ASSERT_EQ(seteuid(65534), 0);
+    for (int round = 0; round < 2; round++) kit.call(function, 10, 0.5);
+    ASSERT_EQ(seteuid(0), 0);
+    EXPECT_EQ(warnings().size(), 2u);
+}
+
 TEST_F(CacheWarn, SaysOnceThatAnEntryIsDamagedWhileItCannotBeReplaced)
 {
     call_once_in_a_handle_of_its_own();
