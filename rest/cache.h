@@ -44,7 +44,8 @@ enum loom_cache_warning {
     LOOM_CACHE_NOT_READ,
     LOOM_CACHE_DAMAGED,
     LOOM_CACHE_ODD_LOCATION,
-    LOOM_CACHE_ODD_OPTIONS
+    LOOM_CACHE_ODD_OPTIONS,
+    LOOM_CACHE_SHARED_NAME
 };
 
 struct parloom_cache {

@@ -7,7 +7,6 @@
  *           body calls are not part of it.
  */
 #include "backends/tasks.h"
-#include "base/log.h"
 #include "base/memory.h"
 #include "base/status.h"
 #include "rest/cache.h"
@@ -16,6 +15,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { LINE_BYTES = 2 * LOOM_CACHE_IDENTITY_BYTES + 400 };
 
 enum { LONGEST_FOLDER = 240 };
 
@@ -278,6 +279,20 @@ static void note_name(parloom_cache *cache, const parloom_cached *function)
     cache->names = added;
 }
 
+/* Once for both, whichever of them comes second. */
+static void warn_shared(const parloom_cached *function, const char *other)
+{
+    char line[LINE_BYTES], both[LINE_BYTES];
+    bool is_first = strcmp(function->identity, other) < 0;
+    snprintf(line, sizeof line,
+             "two functions have the name \"%s\" in a cache, of %s and of %s: their results are kept apart, and are "
+             "cleared together",
+             function->definition.name, other, function->identity);
+    snprintf(both, sizeof both, "%s %s %s", function->definition.name, is_first ? function->identity : other,
+             is_first ? other : function->identity);
+    loom_cache_warn_once(function->cache, LOOM_CACHE_SHARED_NAME, both, NULL, line);
+}
+
 /* In one program a name should mean one function: results are told apart, but who clears one clears the other. */
 static void compare_name(parloom_cache *cache, const parloom_cached *function)
 {
@@ -286,11 +301,7 @@ static void compare_name(parloom_cache *cache, const parloom_cached *function)
     note_name(cache, function);
     pthread_mutex_unlock(&cache->lock);
     loom_cache_find_namesake(function, other);
-    if (other[0] != '\0')
-        loom_log(LOOM_LOG_WARNING,
-                 "two functions have the name \"%s\" in a cache, of %s and of %s: their results are kept apart, and "
-                 "are cleared together",
-                 function->definition.name, other, function->identity);
+    if (other[0] != '\0') warn_shared(function, other);
 }
 
 static parloom_status check_given(const void *out, const parloom_cache *cache, const parloom_cache_function *definition,

@@ -13,7 +13,6 @@
 #include "backends/shift.h"
 #include "base/clock.h"
 #include "base/interrupt.h"
-#include "base/log.h"
 #include "base/memory.h"
 #include "base/status.h"
 #include "base/stop.h"

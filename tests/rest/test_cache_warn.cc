@@ -164,6 +164,21 @@ TEST_F(CacheWarn, SaysOnceThatOptionsAndLocationAreOdd)
     EXPECT_EQ(warnings().size(), 2u);
 }
 
+TEST_F(CacheWarn, SaysOnceThatTwoFunctionsHaveOneName)
+{
+    parloom_cache_function first = define_ramp(), other = define_ramp();
+    first.version = "1";
+    other.version = "2";
+    announce("two functions have the name");
+    for (int round = 0; round < 3; round++) {
+        parloom_cache *cache = kit.open();
+        kit.bind(cache, first);
+        kit.bind(cache, other);
+        kit.bind(cache, other);
+    }
+    EXPECT_EQ(warnings().size(), 1u);
+}
+
 TEST_F(CacheWarn, RemembersAsMuchAsItHasRoomFor)
 {
     std::string file = kit.folder / "file";
