@@ -141,8 +141,8 @@ static parloom_status open_store(parloom_cache *cache, parloom_error *error)
     bool is_local = cache->registered == NULL;
     if (is_local && strstr(cache->location, "://") != NULL) warn_scheme(cache);
     status = cache->ops.open(state, cache->location, &cache->store, error != NULL ? error : &own);
-    if (status == PARLOOM_OK && is_local && cache->options.is_durable) loom_cache_local_set_durable(cache->store);
-    return status;
+    if (status != PARLOOM_OK || !is_local) return status;
+    return loom_cache_local_settle(cache->store, &cache->options, error);
 }
 
 parloom_status parloom_cache_open(parloom_cache **cache_out, const char *location, const parloom_cache_options *options,

@@ -12,6 +12,7 @@
  *   cache_entry      an entry is read and written: .npy files and metadata.json
  *   cache_verify     digests of results, noted and compared
  *   cache_store      the folder: an item appears whole, is replaced, listed, locked, removed
+ *   cache_folder     its folders: opened if they can be trusted, made; cache_removal, cache_listing: removed, listed
  *   cache_registry   stores of the program's own
  *   cache_reduce     limits
  *   cache_shelf      references
@@ -187,7 +188,8 @@ bool loom_cache_find(struct loom_cache_call *call, struct loom_cache_outcome *ou
 
 /* ---- store */
 extern const parloom_cache_store_ops loom_cache_local_ops;
-void loom_cache_local_set_durable(void *store);
+/* IO: the folder cannot be trusted. */
+parloom_status loom_cache_local_settle(void *store, const parloom_cache_options *options, parloom_error *error);
 void loom_cache_local_sweep(const void *store); /* removes what writers that died have left */
 /* INVALID: no such store. */
 parloom_status loom_cache_store_acquire(const char *name, parloom_cache_store_ops *ops_out, void **state_out,

@@ -69,11 +69,13 @@ static void warn_unread(const struct loom_cache_call *call, const parloom_error 
     loom_cache_warn_once(call->function->cache, LOOM_CACHE_NOT_READ, NULL, error, line);
 }
 
-static void tell(const struct loom_cache_call *call, struct loom_cache_outcome *outcome, const parloom_error *error)
+/* is_there: it was opened, so what is wrong is wrong with the entry and not with the store. */
+static void tell(const struct loom_cache_call *call, struct loom_cache_outcome *outcome, bool is_there,
+                 const parloom_error *error)
 {
     if (outcome->is_told || error->status == PARLOOM_ERR_CANCELLED) return;
     outcome->is_told = true;
-    if (loom_cache_is_damage(error))
+    if (is_there && loom_cache_is_damage(error))
         warn_corrupted(call, error);
     else
         warn_unread(call, error);
@@ -101,7 +103,7 @@ static bool load(const struct loom_cache_call *call, struct loom_cache_outcome *
     parloom_status status = loom_cache_entry_get(call->function, call->item, call->head, call->head_nbytes,
                                                  outcome->results, &is_there, &error);
     outcome->has_results = status == PARLOOM_OK && is_there;
-    if (status != PARLOOM_OK) tell(call, outcome, &error);
+    if (status != PARLOOM_OK) tell(call, outcome, is_there, &error);
     return outcome->has_results;
 }
 
@@ -115,7 +117,7 @@ static bool look(const struct loom_cache_call *call, struct loom_cache_outcome *
     loom_cache_say(function, 20, "querying %s in %s", call->item, function->cache->location);
     parloom_status status =
         loom_cache_entry_open(function, call->item, call->head, call->head_nbytes, &entry, &is_there, &error);
-    if (status != PARLOOM_OK) tell(call, outcome, &error);
+    if (status != PARLOOM_OK) tell(call, outcome, is_there, &error);
     if (status != PARLOOM_OK || !is_there) return false;
     /* The same one that was found before the lock is not asked for twice: is_valid may be slow, or count. */
     bool is_wanted = entry.created_s != outcome->refused_s && is_valid(call, &entry, &outcome->info);

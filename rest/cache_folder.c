@@ -1,47 +1,131 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* cache_folder.c - the folders of the local store (see cache_folder.h). */
+/* cache_folder.c - the folders of the local store: opened if they can be trusted, and made (see cache_folder.h). */
 #include "rest/cache_folder.h"
 
-#include "base/fault.h"
 #include "base/file.h"
+#include "base/status.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-enum { MOST_TRIES = 100, WALK_DESCRIPTORS = 8, ORPHAN_S = 7 * 24 * 3600 };
+enum { MOST_TRIES = 100 };
 
-static void join(char path[PARLOOM_CACHE_PATH_BYTES], const char *folder, const char *name)
+static void close_keeping_errno(int fd)
 {
-    if (snprintf(path, PARLOOM_CACHE_PATH_BYTES, "%s/%s", folder, name) >= PARLOOM_CACHE_PATH_BYTES) path[0] = '\0';
+    int failed = errno;
+    close(fd);
+    errno = failed;
 }
 
-/* Puts "/name" in the place of what stands behind the first length bytes. */
-static bool append(char path[PARLOOM_CACHE_PATH_BYTES], size_t length, const char *name)
+/* -------------------------------------------------------------------------- open */
+
+/* What others may write, others may have filled: with links, and with results. */
+static bool is_trusted(const struct loom_cache_root *root, int fd)
 {
-    size_t room = PARLOOM_CACHE_PATH_BYTES - length;
-    return (size_t)snprintf(path + length, room, "/%s", name) < room;
+    struct stat about;
+    if (root->is_shared) return true;
+    if (fstat(fd, &about) != 0) return false;
+    bool is_ours = about.st_uid == geteuid() || about.st_uid == 0;
+    if (is_ours && (about.st_mode & (S_IWGRP | S_IWOTH)) == 0) return true;
+    errno = EPERM;
+    return false;
+}
+
+int loom_cache_folder_open(const struct loom_cache_root *root, int parent, const char *name)
+{
+    int fd = loom_file_move_up(openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (fd < 0 || is_trusted(root, fd)) return fd;
+    close_keeping_errno(fd);
+    return -1;
+}
+
+int loom_cache_folder_open_root(const struct loom_cache_root *root)
+{
+    return loom_cache_folder_open(root, AT_FDCWD, root->path);
+}
+
+int loom_cache_folder_open_in_root(const struct loom_cache_root *root, const char *name)
+{
+    int parent = loom_cache_folder_open_root(root);
+    if (parent < 0) return -1;
+    int fd = loom_cache_folder_open(root, parent, name);
+    close_keeping_errno(parent);
+    return fd;
+}
+
+parloom_status loom_cache_folder_check(const struct loom_cache_root *root, parloom_error *error)
+{
+    struct stat about;
+    if (lstat(root->path, &about) != 0) return PARLOOM_OK; /* each use asks again */
+    if (S_ISLNK(about.st_mode))
+        return loom_status_fail(error, PARLOOM_ERR_IO, ELOOP,
+                                "%.400s is a link, which a cache does not follow: give the folder it leads to as the "
+                                "location, or let the location be the link",
+                                root->path);
+    int fd = loom_cache_folder_open_root(root);
+    int failed = fd < 0 ? errno : 0;
+    if (fd >= 0) close(fd);
+    if (failed != EPERM) return PARLOOM_OK;
+    return loom_status_fail(error, PARLOOM_ERR_IO, EPERM,
+                            "%.400s belongs to user %u and has mode %04o: a cache takes results only from a folder of "
+                            "its own user or of root that nobody else may write (chown, chmod go-w, or is_shared to "
+                            "trust all who may write there)",
+                            root->path, (unsigned)about.st_uid, (unsigned)(about.st_mode & 07777));
+}
+
+DIR *loom_cache_folder_list_of(int fd)
+{
+    DIR *list = fd >= 0 ? fdopendir(fd) : NULL;
+    if (list == NULL && fd >= 0) close_keeping_errno(fd);
+    return list;
 }
 
 /* -------------------------------------------------------------------------- make */
 
-static bool make_folder(const char *path)
+unsigned loom_cache_folder_mode(const struct loom_cache_root *root)
 {
-    return mkdir(path, 0777) == 0 || errno == EEXIST;
+    return root->is_shared ? 0777 : 0755;
+}
+
+static bool sync_folder(int parent, const char *name)
+{
+    int fd = loom_file_move_up(openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (fd < 0) return false;
+    bool is_synced = fsync(fd) == 0;
+    close_keeping_errno(fd);
+    return is_synced;
+}
+
+/* The name of what was made is on the disk only when the folder it stands in is. */
+static bool sync_above(const char *path)
+{
+    char above[PARLOOM_CACHE_PATH_BYTES];
+    snprintf(above, sizeof above, "%s", path);
+    char *slash = strrchr(above, '/');
+    slash[slash == above ? 1 : 0] = '\0';
+    return sync_folder(AT_FDCWD, above);
+}
+
+bool loom_cache_folder_sync_above(const struct loom_cache_root *root)
+{
+    return sync_above(root->path);
+}
+
+static bool make_folder(const struct loom_cache_root *root, const char *path, unsigned mode)
+{
+    if (mkdir(path, mode) != 0) return errno == EEXIST;
+    return !root->is_durable || sync_above(path);
 }
 
 /* What is there already may forbid even to try; what is not tells why it could not be made. */
-static bool make_or_have_folder(const char *path)
+static bool make_or_have_folder(const struct loom_cache_root *root, const char *path)
 {
-    if (make_folder(path)) return true;
+    if (make_folder(root, path, 0777)) return true;
     int failed = errno;
     if (access(path, F_OK) == 0) return true;
     errno = failed;
@@ -49,223 +133,94 @@ static bool make_or_have_folder(const char *path)
 }
 
 /* Like mkdir -p. part: the folder that could not be made. */
-static bool make_folders(const char *path, char part[PARLOOM_CACHE_PATH_BYTES])
+static bool make_folders(const struct loom_cache_root *root, char part[PARLOOM_CACHE_PATH_BYTES])
 {
-    snprintf(part, PARLOOM_CACHE_PATH_BYTES, "%s", path);
-    if (make_folder(path)) return true;
+    unsigned mode = loom_cache_folder_mode(root);
+    snprintf(part, PARLOOM_CACHE_PATH_BYTES, "%s", root->path);
+    if (make_folder(root, root->path, mode)) return true;
     if (errno != ENOENT) return false;
     for (char *slash = strchr(part + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
-        if (!make_or_have_folder(part)) return false;
+        if (!make_or_have_folder(root, part)) return false;
         *slash = '/';
     }
-    return make_folder(path);
+    return make_folder(root, root->path, mode);
 }
 
 /* So that results are not taken into a repository by accident. */
-static void write_gitignore(const char *root)
+static void write_gitignore(int parent)
 {
-    char path[PARLOOM_CACHE_PATH_BYTES];
-    join(path, root, ".gitignore");
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+    int fd = openat(parent, ".gitignore", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
     if (fd < 0) return;
     (void)loom_file_write_all(fd, "*\n", 2, 0);
     close(fd);
 }
 
-bool loom_cache_folder_prepare_or_say(const char *root, char failed_out[PARLOOM_CACHE_PATH_BYTES])
+/* failed_out: the folder that could not be made, or "". */
+static int make_root(const struct loom_cache_root *root, char failed_out[PARLOOM_CACHE_PATH_BYTES])
 {
-    join(failed_out, root, ".work");
-    if (access(failed_out, X_OK) == 0) return true;
-    if (!make_folders(root, failed_out)) return false;
-    write_gitignore(root);
-    join(failed_out, root, ".work");
-    return make_folder(failed_out);
+    for (int k = 0; k < MOST_TRIES; k++) {
+        int fd = loom_cache_folder_open_root(root);
+        if (fd >= 0 || errno != ENOENT) return fd;
+        if (!make_folders(root, failed_out) && errno != ENOENT) return -1;
+        failed_out[0] = '\0';
+        fd = loom_cache_folder_open_root(root);
+        if (fd >= 0) write_gitignore(fd);
+        if (fd >= 0 || errno != ENOENT) return fd; /* else somebody removes what we make */
+    }
+    return -1;
 }
 
-bool loom_cache_folder_prepare(const char *root)
+int loom_cache_folder_make_root(const struct loom_cache_root *root)
 {
     char failed[PARLOOM_CACHE_PATH_BYTES];
-    return loom_cache_folder_prepare_or_say(root, failed);
+    return make_root(root, failed);
+}
+
+int loom_cache_folder_make_in_root_or_say(const struct loom_cache_root *root, const char *name,
+                                          char failed_out[PARLOOM_CACHE_PATH_BYTES])
+{
+    failed_out[0] = '\0';
+    for (int k = 0; k < MOST_TRIES; k++) {
+        int parent = make_root(root, failed_out);
+        if (parent < 0) return -1;
+        int fd = loom_cache_folder_open(root, parent, name);
+        bool is_made = fd < 0 && errno == ENOENT && mkdirat(parent, name, loom_cache_folder_mode(root)) == 0 &&
+                       (!root->is_durable || fsync(parent) == 0);
+        if (is_made) fd = loom_cache_folder_open(root, parent, name);
+        close_keeping_errno(parent);
+        if (fd >= 0 || (errno != ENOENT && errno != EEXIST)) return fd;
+    }
+    return -1;
+}
+
+int loom_cache_folder_make_in_root(const struct loom_cache_root *root, const char *name)
+{
+    char failed[PARLOOM_CACHE_PATH_BYTES];
+    return loom_cache_folder_make_in_root_or_say(root, name, failed);
+}
+
+/* ------------------------------------------------------------------------- names */
+
+const char *loom_cache_folder_split(const char *item, char function[LOOM_CACHE_FOLDER_BYTES])
+{
+    const char *key = strchr(item, '/') + 1;
+    snprintf(function, LOOM_CACHE_FOLDER_BYTES, "%.*s", (int)(key - item - 1), item);
+    return key;
+}
+
+bool loom_cache_folder_is_digits(const char *name)
+{
+    size_t length = strspn(name, "0123456789abcdef");
+    return length == LOOM_CACHE_DIGITS_BYTES - 1 && name[length] == '\0';
 }
 
 /* 128 random bits: two machines that share a folder may have the same process ids. */
-bool loom_cache_folder_choose(const char *root, char path[PARLOOM_CACHE_PATH_BYTES])
+bool loom_cache_folder_choose(char name[LOOM_CACHE_DIGITS_BYTES])
 {
     uint64_t number[2];
     if (getrandom(number, sizeof number, 0) != (ssize_t)sizeof number) return false;
-    return snprintf(path, PARLOOM_CACHE_PATH_BYTES, "%s/.work/%016llx%016llx", root, (unsigned long long)number[0],
-                    (unsigned long long)number[1]) < PARLOOM_CACHE_PATH_BYTES;
-}
-
-/* ------------------------------------------------------------------------ remove */
-
-static int remove_one(const char *path, const struct stat *about, int kind, struct FTW *place)
-{
-    (void)about;
-    (void)place;
-    if (kind == FTW_DP || kind == FTW_DNR)
-        (void)rmdir(path);
-    else
-        (void)unlink(path);
-    return 0;
-}
-
-void loom_cache_folder_remove(const char *path)
-{
-    (void)nftw(path, remove_one, WALK_DESCRIPTORS, FTW_DEPTH | FTW_PHYS);
-}
-
-bool loom_cache_folder_discard(const char *root, const char *path)
-{
-    char aside[PARLOOM_CACHE_PATH_BYTES];
-    for (int k = 0; k < MOST_TRIES; k++) {
-        if (!loom_cache_folder_choose(root, aside)) return false;
-        if (rename(path, aside) == 0) {
-            struct stat about;
-            bool is_folder = lstat(aside, &about) == 0 && S_ISDIR(about.st_mode);
-            if (is_folder)
-                loom_cache_folder_remove(aside);
-            else
-                (void)unlink(aside);
-            return true;
-        }
-        if (errno != ENOENT && errno != EEXIST && errno != ENOTEMPTY) return false;
-        if (errno == ENOENT && access(path, F_OK) != 0) return true;
-        if (!loom_cache_folder_prepare(root)) return false;
-    }
-    return false;
-}
-
-/* What is not to be removed begins with a dot. */
-static DIR *open_list(const char *path)
-{
-    int fd = loom_file_move_up(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    DIR *list = fd >= 0 ? fdopendir(fd) : NULL;
-    if (list == NULL && fd >= 0) close(fd);
-    return list;
-}
-
-bool loom_cache_folder_discard_all(const char *root)
-{
-    bool is_done = true;
-    int failed = 0;
-    DIR *list = open_list(root);
-    if (list == NULL) return errno == ENOENT;
-    for (struct dirent *entry; (entry = readdir(list)) != NULL;) {
-        char path[PARLOOM_CACHE_PATH_BYTES];
-        if (entry->d_name[0] == '.') continue;
-        join(path, root, entry->d_name);
-        if (loom_cache_folder_discard(root, path)) continue;
-        failed = errno;
-        is_done = false;
-    }
-    closedir(list);
-    loom_cache_folder_sweep(root);
-    errno = failed;
-    return is_done;
-}
-
-static bool is_old(int fd)
-{
-    struct stat about;
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return fstat(fd, &about) == 0 && now.tv_sec - about.st_mtim.tv_sec > ORPHAN_S;
-}
-
-/* Its writer would have it locked. Where folders cannot be locked (NFS), it is long since a writer made a file there.
- */
-static void remove_orphan(const char *path)
-{
-    int fd = loom_file_move_up(open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    if (fd < 0) return;
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0 || (errno != EWOULDBLOCK && is_old(fd))) loom_cache_folder_remove(path);
-    close(fd);
-}
-
-void loom_cache_folder_sweep(const char *root)
-{
-    char path[PARLOOM_CACHE_PATH_BYTES];
-    join(path, root, ".work");
-    size_t length = strlen(path);
-    DIR *list = open_list(path);
-    if (list == NULL) return;
-    for (struct dirent *entry; (entry = readdir(list)) != NULL;)
-        if (entry->d_name[0] != '.' && append(path, length, entry->d_name)) remove_orphan(path);
-    closedir(list);
-}
-
-/* -------------------------------------------------------------------------- list */
-
-/* Bytes of its files; false: it is gone, or no folder. */
-static bool measure(const char *path, parloom_cache_item *item)
-{
-    struct stat about;
-    DIR *list = open_list(path);
-    if (list == NULL) return false;
-    item->nbytes = 0;
-    for (struct dirent *entry; (entry = readdir(list)) != NULL;)
-        if (fstatat(dirfd(list), entry->d_name, &about, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(about.st_mode))
-            item->nbytes += (uint64_t)about.st_size;
-    bool is_known = fstat(dirfd(list), &about) == 0;
-    closedir(list);
-    item->used_s = (double)about.st_mtim.tv_sec + (double)about.st_mtim.tv_nsec * 1e-9;
-    return is_known;
-}
-
-static void list_function(const char *root, const char *function, void (*each)(const parloom_cache_item *, void *),
-                          void *state)
-{
-    char path[PARLOOM_CACHE_PATH_BYTES];
-    join(path, root, function);
-    size_t length = strlen(path);
-    DIR *list = open_list(path);
-    if (list == NULL) return;
-    for (struct dirent *entry; (entry = readdir(list)) != NULL;) {
-        parloom_cache_item item = { .path = path, .name = path + strlen(root) + 1 };
-        if (entry->d_name[0] == '.' || !append(path, length, entry->d_name)) continue;
-        if (measure(path, &item)) each(&item, state);
-    }
-    closedir(list);
-}
-
-bool loom_cache_folder_list(const char *root, void (*each)(const parloom_cache_item *, void *), void *state)
-{
-    DIR *list = open_list(root);
-    if (list == NULL) return errno == ENOENT;
-    for (struct dirent *entry; (entry = readdir(list)) != NULL;)
-        if (entry->d_name[0] != '.') list_function(root, entry->d_name, each, state);
-    closedir(list);
+    snprintf(name, LOOM_CACHE_DIGITS_BYTES, "%016llx%016llx", (unsigned long long)number[0],
+             (unsigned long long)number[1]);
     return true;
-}
-
-/* -------------------------------------------------------------------------- sync */
-
-bool loom_cache_folder_sync(const char *path)
-{
-    int fd = loom_file_move_up(open(path, O_RDONLY | O_CLOEXEC));
-    if (fd < 0) return false;
-    bool is_synced = fsync(fd) == 0;
-    int failed = errno;
-    close(fd);
-    errno = failed;
-    return is_synced;
-}
-
-bool loom_cache_folder_sync_files(const char *path)
-{
-    bool is_synced = true;
-    DIR *list = open_list(path);
-    if (list == NULL) return false;
-    for (struct dirent *entry; is_synced && (entry = readdir(list)) != NULL;) {
-        char file[PARLOOM_CACHE_PATH_BYTES];
-        if (entry->d_name[0] == '.') continue;
-        join(file, path, entry->d_name);
-        is_synced = loom_cache_folder_sync(file);
-    }
-    int failed = errno;
-    closedir(list);
-    errno = failed;
-    return is_synced && loom_cache_folder_sync(path);
 }

@@ -69,6 +69,7 @@ static void put_cache(struct loom_cache_text *text, const parloom_cache *cache)
     put_number(text, (uint64_t)options->mmap_mode);
     put_number(text, (uint64_t)options->verbose);
     put_number(text, options->is_durable);
+    put_number(text, options->is_shared);
     put_number(text, options->nbytes);
     put_number(text, options->n_items);
     put_real(text, options->age_s);
@@ -223,6 +224,7 @@ static const char *take_cache(struct reader *reader, parloom_cache_options *opti
     options->mmap_mode = (parloom_mmap_mode)take_number(reader);
     options->verbose = (int)take_number(reader);
     options->is_durable = take_number(reader) != 0;
+    options->is_shared = take_number(reader) != 0;
     options->nbytes = take_number(reader);
     options->n_items = (size_t)take_number(reader);
     options->age_s = take_real(reader);

@@ -61,6 +61,8 @@ typedef struct parloom_cache_options {
      * 10: also paths; 20: also each question to the store. */
     int verbose;
     bool is_durable; /* an entry is on the disk before it is seen: survives a power cut, and takes its time */
+    /* Its folder may be another user's, and others may write there: all of them are trusted. false: that is refused. */
+    bool is_shared;
     uint64_t nbytes; /* automatic limits: least recently used entries go when all together have more bytes; 0: none */
     size_t n_items;  /* ... or are more than this; 0: none */
     double age_s;    /* ... or were not used for so many seconds; 0: none */
@@ -92,7 +94,8 @@ typedef struct parloom_cache_options {
  *                        name
  *   PARLOOM_ERR_VERSION  struct_size is not that of a parloom_cache_options, or it is 0 and a field is set
  *   PARLOOM_ERR_UNSUPPORTED  this build is without the codec
- *   PARLOOM_ERR_IO       the working directory of a relative location is not known: sys_errno
+ *   PARLOOM_ERR_IO       the working directory of a relative location is not known: sys_errno; or LOCATION/parloom is a
+ *                        link (ELOOP), or another user's or writable by others, and not is_shared (EPERM)
  *   PARLOOM_ERR_MEMORY   out of memory; others as the store says
  * Threads: any thread, also in a task body.
  * Blocks:  never.

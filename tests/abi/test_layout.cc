@@ -233,6 +233,7 @@ TEST(Layout, OfCachesIsWhatOtherLanguagesMirror)
     EXPECT_EQ(offsetof(parloom_cache_options, mmap_mode), 28u);
     EXPECT_EQ(offsetof(parloom_cache_options, verbose), 32u);
     EXPECT_EQ(offsetof(parloom_cache_options, is_durable), 36u);
+    EXPECT_EQ(offsetof(parloom_cache_options, is_shared), 37u);
     EXPECT_EQ(offsetof(parloom_cache_options, nbytes), 40u);
     EXPECT_EQ(offsetof(parloom_cache_options, n_items), 48u);
     EXPECT_EQ(offsetof(parloom_cache_options, age_s), 56u);

@@ -85,7 +85,8 @@ class CacheElsewhere : public Clean
     }
     std::filesystem::path folder_of_a_dead_writer(int age_s)
     {
-        std::filesystem::path made = kit.root() / ".work" / ("of" + std::to_string(age_s));
+        std::string digits = std::to_string(age_s); /* names are 32 digits: nothing else is swept */
+        std::filesystem::path made = kit.root() / ".work" / digits.insert(0, 32 - digits.size(), '0');
         std::filesystem::create_directories(made);
         std::ofstream(made / "result.npy") << "half";
         struct timespec times[2];
