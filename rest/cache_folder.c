@@ -2,6 +2,7 @@
 /* cache_folder.c - the folders of the local store: opened if they can be trusted, and made (see cache_folder.h). */
 #include "rest/cache_folder.h"
 
+#include "base/fault.h"
 #include "base/file.h"
 #include "base/status.h"
 
@@ -92,11 +93,16 @@ unsigned loom_cache_folder_mode(const struct loom_cache_root *root)
     return root->is_shared ? 0777 : 0755;
 }
 
+bool loom_cache_folder_sync(int fd)
+{
+    return !loom_fault_hit(LOOM_FAULT_SYNC) && fsync(fd) == 0;
+}
+
 static bool sync_folder(int parent, const char *name)
 {
     int fd = loom_file_move_up(openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (fd < 0) return false;
-    bool is_synced = fsync(fd) == 0;
+    bool is_synced = loom_cache_folder_sync(fd);
     close_keeping_errno(fd);
     return is_synced;
 }
@@ -119,7 +125,11 @@ bool loom_cache_folder_sync_above(const struct loom_cache_root *root)
 static bool make_folder(const struct loom_cache_root *root, const char *path, unsigned mode)
 {
     if (mkdir(path, mode) != 0) return errno == EEXIST;
-    return !root->is_durable || sync_above(path);
+    if (!root->is_durable || sync_above(path)) return true;
+    int failed = errno;
+    (void)rmdir(path); /* so that whoever makes it next asks the disk again */
+    errno = failed;
+    return false;
 }
 
 /* What is there already may forbid even to try; what is not tells why it could not be made. */
@@ -186,7 +196,7 @@ int loom_cache_folder_make_in_root_or_say(const struct loom_cache_root *root, co
         if (parent < 0) return -1;
         int fd = loom_cache_folder_open(root, parent, name);
         bool is_made = fd < 0 && errno == ENOENT && mkdirat(parent, name, loom_cache_folder_mode(root)) == 0 &&
-                       (!root->is_durable || fsync(parent) == 0);
+                       (!root->is_durable || loom_cache_folder_sync(parent));
         if (is_made) fd = loom_cache_folder_open(root, parent, name);
         close_keeping_errno(parent);
         if (fd >= 0 || (errno != ENOENT && errno != EEXIST)) return fd;

@@ -42,7 +42,8 @@ int loom_cache_folder_make_in_root_or_say(const struct loom_cache_root *root, co
                                           char failed_out[PARLOOM_CACHE_PATH_BYTES]);
 /* IO, EPERM: root is there, and not trusted; the message says what to do. */
 parloom_status loom_cache_folder_check(const struct loom_cache_root *root, parloom_error *error);
-/* The name of root is on the disk. */
+/* Forces to the disk what is open, and the name of root. */
+bool loom_cache_folder_sync(int fd);
 bool loom_cache_folder_sync_above(const struct loom_cache_root *root);
 /* NULL as fdopendir. Takes the descriptor, also when it fails, and -1. */
 DIR *loom_cache_folder_list_of(int fd);

@@ -219,7 +219,7 @@ static bool settle_file(const struct loom_cache_root *root, int folder, const ch
     if (fd < 0 || fstat(fd, &about) != 0) return false;
     mode_t mode = about.st_mode & 07777 & loom_cache_folder_mode(root);
     bool is_settled = mode == (about.st_mode & 07777) || fchmod(fd, mode) == 0;
-    is_settled = is_settled && (!root->is_durable || fsync(fd) == 0);
+    is_settled = is_settled && (!root->is_durable || loom_cache_folder_sync(fd));
     int failed = errno;
     close(fd);
     errno = failed;
@@ -236,7 +236,7 @@ static bool settle_files(const struct loom_cache_root *root, int folder)
     int failed = errno;
     closedir(list);
     errno = failed;
-    return is_settled && (!root->is_durable || fsync(folder) == 0);
+    return is_settled && (!root->is_durable || loom_cache_folder_sync(folder));
 }
 
 /* The new one gets the name; what had it is then where the new one was, and nobody's. */
@@ -263,7 +263,7 @@ static bool sync_names(const struct loom_cache_root *root, int folder)
 {
     int top = loom_cache_folder_open_root(root);
     if (top < 0) return errno == ENOENT; /* somebody has removed everything */
-    bool is_synced = fsync(folder) == 0 && fsync(top) == 0;
+    bool is_synced = loom_cache_folder_sync(folder) && loom_cache_folder_sync(top);
     int failed = errno;
     close(top);
     errno = failed;

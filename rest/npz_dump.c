@@ -25,7 +25,7 @@ struct request {
     const char *const *names;
     const parloom_array *arrays;
     size_t n;
-    bool is_packed;
+    bool is_packed, is_durable;
     int level;
 };
 
@@ -190,9 +190,24 @@ static parloom_status replace(const struct request *request, uint64_t nbytes, pa
     struct loom_replacement *replacement = NULL;
     parloom_status status = loom_replacement_begin(&replacement, request->path, request->is_packed ? 0 : nbytes, error);
     if (status != PARLOOM_OK) return status;
+    if (request->is_durable) loom_replacement_make_durable(replacement);
     status = write_archive(request, loom_replacement_fd(replacement), error);
     if (status == PARLOOM_OK) return loom_replacement_commit(replacement, error);
     loom_replacement_abort(replacement);
+    return status;
+}
+
+static parloom_status dump(struct request *request, const char *codec, int level, parloom_error *error)
+{
+    uint64_t nbytes = 0;
+    if (request->path == NULL || (request->n > 0 && (request->names == NULL || request->arrays == NULL)))
+        return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "no %s given to dump an archive",
+                                request->path == NULL ? "path" : "names or arrays");
+    parloom_status status = check_codec(request, codec, level, error);
+    if (status == PARLOOM_OK) status = check_names(request, error);
+    if (status == PARLOOM_OK) status = check_arrays(request, &nbytes, error);
+    if (status == PARLOOM_OK) status = replace(request, nbytes, error);
+    if (status == PARLOOM_OK) loom_status_clear(error);
     return status;
 }
 
@@ -200,14 +215,12 @@ parloom_status parloom_npz_dump(const char *path, const char *const *names, cons
                                 const char *codec, int level, parloom_error *error)
 {
     struct request request = { .path = path, .names = names, .arrays = arrays, .n = n };
-    uint64_t nbytes = 0;
-    if (path == NULL || (n > 0 && (names == NULL || arrays == NULL)))
-        return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "no %s given to dump an archive",
-                                path == NULL ? "path" : "names or arrays");
-    parloom_status status = check_codec(&request, codec, level, error);
-    if (status == PARLOOM_OK) status = check_names(&request, error);
-    if (status == PARLOOM_OK) status = check_arrays(&request, &nbytes, error);
-    if (status == PARLOOM_OK) status = replace(&request, nbytes, error);
-    if (status == PARLOOM_OK) loom_status_clear(error);
-    return status;
+    return dump(&request, codec, level, error);
+}
+
+parloom_status parloom_npz_dump_durable(const char *path, const char *const *names, const parloom_array *arrays,
+                                        size_t n, const char *codec, int level, parloom_error *error)
+{
+    struct request request = { .path = path, .names = names, .arrays = arrays, .n = n, .is_durable = true };
+    return dump(&request, codec, level, error);
 }

@@ -197,6 +197,31 @@ parloom_status parloom_npz_dump(const char *path, const char *const *names, cons
                                 const char *codec, int level, parloom_error *error);
 
 /*
+ * As parloom_npz_dump, and in addition the archive is on the disk when this returns, as parloom_array_dump_durable.
+ *
+ * path     of the file; replaced where it exists
+ * names    as parloom_npz_dump
+ * arrays   as parloom_npz_dump
+ * n        as parloom_npz_dump
+ * codec    as parloom_npz_dump
+ * level    as parloom_npz_dump
+ * error    NULL is fine
+ *
+ * Returns: PARLOOM_OK, or
+ * Errors:
+ *   PARLOOM_ERR_IO  as parloom_npz_dump, and where the disk fails: what had the name before is then still there, or
+ *                   (if only the folder could not be forced to the disk) the new archive is
+ *   PARLOOM_ERR_INVALID, PARLOOM_ERR_UNSUPPORTED, PARLOOM_ERR_SPACE, PARLOOM_ERR_LIMIT, PARLOOM_ERR_MEMORY  as
+ *   parloom_npz_dump
+ * Threads: any thread, also in a task body; one at a time for one path.
+ * Blocks:  until it is on the disk.
+ * Since:   0.1
+ * Example: tests/rest/test_cache_durable.cc
+ */
+parloom_status parloom_npz_dump_durable(const char *path, const char *const *names, const parloom_array *arrays,
+                                        size_t n, const char *codec, int level, parloom_error *error);
+
+/*
  * Opens a .npz archive and reads what is in it, not the arrays.
  *
  * npz_out  set on success; gives: end it with parloom_npz_close
