@@ -42,7 +42,7 @@ static void show_value(struct loom_cache_text *text, const parloom_cache_value *
     else if (value->type == PARLOOM_CACHE_F64)
         show_real(text, value->real);
     else if (value->type == PARLOOM_CACHE_TEXT)
-        loom_cache_text_quote_short(text, value->data, value->nbytes);
+        loom_cache_text_quote_short(text, value->data, value->nbytes, digits);
     else {
         if (digest != NULL) loom_cache_text_add(text, "\"");
         if (value->type == PARLOOM_CACHE_ARRAY)

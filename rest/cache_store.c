@@ -122,7 +122,7 @@ static parloom_status fetch(void *opaque, const char *item, parloom_cache_place 
     *is_there_out = place->descriptor >= 0;
     if (*is_there_out)
         name_place(place, root, "", item);
-    else if (errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
+    else if (errno != ENOENT && errno != ENOTDIR)
         return fail(error, "open", root, item);
     return PARLOOM_OK;
 }

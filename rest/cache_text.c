@@ -83,7 +83,7 @@ void loom_cache_text_quote(struct loom_cache_text *text, const char *bytes, size
     loom_cache_text_append(text, "\"", 1);
 }
 
-void loom_cache_text_quote_short(struct loom_cache_text *text, const char *bytes, size_t nbytes)
+void loom_cache_text_quote_short(struct loom_cache_text *text, const char *bytes, size_t nbytes, const char *digits)
 {
     if (nbytes <= LOOM_CACHE_SHOWN_BYTES) {
         loom_cache_text_quote(text, bytes, nbytes);
@@ -92,7 +92,7 @@ void loom_cache_text_quote_short(struct loom_cache_text *text, const char *bytes
     size_t half = LOOM_CACHE_SHOWN_BYTES / 2 - 2;
     loom_cache_text_append(text, "\"", 1);
     escape(text, bytes, half);
-    loom_cache_text_append(text, "...", 3);
+    loom_cache_text_add(text, digits[0] != '\0' ? "... %s ..." : "...%s", digits);
     escape(text, bytes + nbytes - half, half);
     loom_cache_text_append(text, "\"", 1);
 }

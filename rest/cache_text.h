@@ -20,8 +20,8 @@ void loom_cache_text_add(struct loom_cache_text *text, const char *format, ...) 
 void loom_cache_text_append(struct loom_cache_text *text, const char *bytes, size_t nbytes);
 /* In quotes. Bytes that are no UTF-8 become \u00xx. */
 void loom_cache_text_quote(struct loom_cache_text *text, const char *bytes, size_t nbytes);
-/* The same, its middle left out where it is longer than LOOM_CACHE_SHOWN_BYTES. */
-void loom_cache_text_quote_short(struct loom_cache_text *text, const char *bytes, size_t nbytes);
+/* The same; where it is longer than LOOM_CACHE_SHOWN_BYTES, digits stand for its middle ("": it is left out). */
+void loom_cache_text_quote_short(struct loom_cache_text *text, const char *bytes, size_t nbytes, const char *digits);
 
 #ifdef __cplusplus
 }
