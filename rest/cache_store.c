@@ -214,11 +214,12 @@ static parloom_status begin(void *opaque, const char *item, parloom_cache_place 
 /* What is seen is what nobody else may write, and where that was asked for, on the disk. */
 static bool settle_file(const struct loom_cache_root *root, int folder, const char *name)
 {
-    struct stat about;
+    struct stat about = { .st_mode = 0 };
     int fd = loom_file_move_up(openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-    if (fd < 0 || fstat(fd, &about) != 0) return false;
+    if (fd < 0) return false;
+    bool is_settled = fstat(fd, &about) == 0;
     mode_t mode = about.st_mode & 07777 & loom_cache_folder_mode(root);
-    bool is_settled = mode == (about.st_mode & 07777) || fchmod(fd, mode) == 0;
+    if (is_settled && mode != (about.st_mode & 07777)) is_settled = fchmod(fd, mode) == 0;
     is_settled = is_settled && (!root->is_durable || loom_cache_folder_sync(fd));
     int failed = errno;
     close(fd);

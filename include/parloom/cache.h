@@ -63,10 +63,12 @@ typedef struct parloom_cache_options {
     bool is_durable; /* an entry is on the disk before it is seen: survives a power cut, and takes its time */
     /* Its folder may be another user's, and others may write there: all of them are trusted. false: that is refused. */
     bool is_shared;
-    uint64_t nbytes; /* automatic limits: least recently used entries go when all together have more bytes; 0: none */
-    size_t n_items;  /* ... or are more than this; 0: none */
-    double age_s;    /* ... or were not used for so many seconds; 0: none */
-    int n_jobs;      /* threads that digest large arguments and results; 0: as parloom_hash_array without options */
+    /* Automatic limits: least recently used entries go when all together have more bytes; 0: none. They are looked at
+     * now and then: until that, up to an eighth of a limit may come on top with each handle that is open. */
+    uint64_t nbytes;
+    size_t n_items; /* ... or are more than this; 0: none */
+    double age_s;   /* ... or were not used for so many seconds; 0: none */
+    int n_jobs;     /* threads that digest large arguments and results; 0: as parloom_hash_array without options */
     parloom_cache_verify verify;
     uint64_t reserved[3]; /* 0 */
 } parloom_cache_options;
