@@ -9,13 +9,17 @@ CONFIGURE_ARGS ?=
 # For ctest, e.g. make test TEST_ARGS="-R Board"
 TEST_ARGS ?=
 BENCH_ARGS ?=
+# For libFuzzer, e.g. make fuzz FUZZ_SECONDS=600 FUZZ_ARGS=-seed=1; FUZZ_RUNS and FUZZ_TARGETS: tests/fuzz/run.sh
+FUZZ_ARGS ?=
+FUZZ_SECONDS ?= 60
+export FUZZ_SECONDS FUZZ_RUNS FUZZ_TARGETS
 PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 
 packages = sh cmake/packages.sh
 ctest = ctest --no-label-summary -j $(JOBS) --preset
 
-.PHONY: help demo test bench lint asan tsan clang install clean
+.PHONY: help demo test bench lint asan tsan clang fuzz install clean
 
 help:
 	@echo "make demo     how clustered are the places of the United States? writes out/places.svg"
@@ -25,6 +29,7 @@ help:
 	@echo "make asan     the tests with AddressSanitizer and UndefinedBehaviorSanitizer (gcc)"
 	@echo "make tsan     the tests with ThreadSanitizer (clang, libomp, archer)"
 	@echo "make clang    the tests with clang, warnings are errors"
+	@echo "make fuzz     hostile files, FUZZ_SECONDS=$(FUZZ_SECONDS) for each kind (clang, libFuzzer)"
 	@echo "make install  to PREFIX=$(PREFIX)"
 	@echo "make clean    remove build/ and out/"
 
@@ -58,6 +63,12 @@ asan tsan clang:
 	cmake --preset $@ $(CONFIGURE_ARGS)
 	cmake --build --preset $@ --parallel $(JOBS)
 	$(ctest) $@ $(TEST_ARGS)
+
+fuzz:
+	@$(packages) build test
+	cmake --preset fuzz $(CONFIGURE_ARGS)
+	cmake --build --preset fuzz --parallel $(JOBS)
+	sh tests/fuzz/run.sh build/fuzz $(FUZZ_ARGS)
 
 # ldconfig: so that programs find it, where it looks at all.
 install:

@@ -2,11 +2,9 @@
 /*
  * fuzz_hash.cc - libFuzzer entry for digests of arrays that anybody may have filled in.
  *
- *   clang -fsanitize=fuzzer,address,undefined ... tests/fuzz/fuzz_hash.cc && ./fuzz_hash tests/fuzz/hash
- *
  * An input is a struct: dtype, ndim, flags, options (a byte each), item_nbytes, offset of the data, unused (4 bytes
- * each, little-endian), then length and stride of each axis (8 bytes each). The corpus beside it is also replayed by an
- * ordinary test (HashCorpus).
+ * each, little-endian), then length and stride of each axis (8 bytes each). The corpus beside it is replayed by
+ * HashCorpus.
  */
 #include "rest/hash.h"
 
