@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +25,8 @@
 
 enum { MOST_METADATA_BYTES = 1 << 20, PATH_BYTES = PARLOOM_CACHE_PATH_BYTES + 256, MOST_TRIES = 10 };
 
-static const char CREATED[] = "  \"created_s\": ";
+static const char CREATED[] = "  \"created_s\": ", DURATION[] = ",\n  \"duration_s\": ",
+                  ENDING[] = ",\n  \"ending\": \"", DIGESTS[] = "\",\n  \"digests\": {\n";
 
 /* By their names people see what they are: what reads them looks at the content. */
 static const char *ending_of(const char *codec)
@@ -111,19 +113,42 @@ static bool parse_digests(const char *text, const parloom_cached *function, stru
     return strcmp(text, "\n  }\n}\n") == 0;
 }
 
+static bool take_text(const char **at, const char *text)
+{
+    size_t length = strlen(text);
+    if (strncmp(*at, text, length) != 0) return false;
+    *at += length;
+    return true;
+}
+
+/* "12.50", in every locale. Neither "nan", which would never expire, nor anything else that is not written here. */
+static bool take_seconds(const char **at, double *seconds_out)
+{
+    size_t whole = strspn(*at, "0123456789");
+    if (whole == 0 || (*at)[whole] != '.') return false;
+    const char *fraction = *at + whole + 1;
+    size_t digits = strspn(fraction, "0123456789");
+    if (digits == 0 || digits > 9) return false;
+    double unit = 1;
+    for (size_t k = 0; k < digits; k++) unit *= 10;
+    *seconds_out = (double)strtoull(*at, NULL, 10) + (double)strtoull(fraction, NULL, 10) / unit;
+    *at = fraction + digits;
+    return true;
+}
+
 /* What stands behind the arguments: a line can only begin so where it is ours, since texts have no line ends. */
 static bool parse_rest(const char *text, size_t from, const parloom_cached *function, struct loom_cache_entry *entry)
 {
-    const char *line = strstr(text + from, CREATED);
-    char ending[sizeof entry->ending] = "";
-    int end = 0;
-    if (line == NULL || (line != text && line[-1] != '\n')) return false;
-    int count = sscanf(line,
-                       "  \"created_s\": %lf,\n  \"duration_s\": %lf,\n  \"ending\": \"%15[a-z0-9.]\",\n  "
-                       "\"digests\": {%n",
-                       &entry->created_s, &entry->duration_s, ending, &end);
-    memcpy(entry->ending, ending, sizeof ending);
-    return count == 3 && end > 0 && line[end] == '\n' && parse_digests(line + end + 1, function, entry);
+    const char *at = strstr(text + from, CREATED);
+    if (at == NULL || (at != text && at[-1] != '\n') || !take_text(&at, CREATED)) return false;
+    if (!take_seconds(&at, &entry->created_s) || !take_text(&at, DURATION)) return false;
+    if (!take_seconds(&at, &entry->duration_s) || !take_text(&at, ENDING)) return false;
+    size_t length = strspn(at, "abcdefghijklmnopqrstuvwxyz0123456789.");
+    if (length == 0 || length >= sizeof entry->ending) return false;
+    memcpy(entry->ending, at, length);
+    entry->ending[length] = '\0';
+    at += length;
+    return take_text(&at, DIGESTS) && parse_digests(at, function, entry);
 }
 
 /* Where the line that says the identity begins, and what is behind it. */
@@ -257,9 +282,8 @@ parloom_status loom_cache_entry_get(const parloom_cached *function, const char *
 static void add_digests(struct loom_cache_text *text, const parloom_cached *function,
                         const struct loom_cache_digests *digests)
 {
-    loom_cache_text_add(text, "  \"digests\": {");
     for (size_t k = 0; k < function->definition.n_results; k++)
-        loom_cache_text_add(text, "%s\n    \"%s\": \"%s\"", k > 0 ? "," : "", function->definition.results[k].name,
+        loom_cache_text_add(text, "%s    \"%s\": \"%s\"", k > 0 ? ",\n" : "", function->definition.results[k].name,
                             digests->text[k]);
     loom_cache_text_add(text, "\n  }\n}\n");
 }
@@ -273,9 +297,10 @@ static parloom_status write_metadata(const struct loom_cache_call *call, const p
     name_file(path, place, "metadata", ".json");
     clock_gettime(CLOCK_REALTIME, &now);
     loom_cache_text_append(&text, call->head, call->head_nbytes);
-    loom_cache_text_add(&text, "%s%lld.%06ld,\n  \"duration_s\": %.9f,\n  \"ending\": \"%s\",\n", CREATED,
-                        (long long)now.tv_sec, now.tv_nsec / 1000, duration_s,
-                        ending_of(call->function->cache->options.codec));
+    const long long duration_ns = llround(duration_s * 1e9); /* no "%f": some locales have a comma */
+    loom_cache_text_add(&text, "%s%lld.%06ld%s%lld.%09lld%s%s%s", CREATED, (long long)now.tv_sec, now.tv_nsec / 1000,
+                        DURATION, duration_ns / 1000000000, duration_ns % 1000000000, ENDING,
+                        ending_of(call->function->cache->options.codec), DIGESTS);
     add_digests(&text, call->function, digests);
     int fd = loom_fault_hit(LOOM_FAULT_OPEN)
                  ? -1

@@ -13,7 +13,6 @@
 #include "rest/cache_text.h"
 #include "rest/hash.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,11 +26,6 @@ static void show_array(struct loom_cache_text *text, const parloom_array *array)
     loom_cache_text_add(text, ")");
 }
 
-static void show_real(struct loom_cache_text *text, double value)
-{
-    loom_cache_text_add(text, isfinite(value) ? "%.17g" : "\"%g\"", value); /* JSON has no nan and no inf */
-}
-
 /* As JSON; digest NULL: for people, and without one. */
 static void show_value(struct loom_cache_text *text, const parloom_cache_value *value, const parloom_digest *digest)
 {
@@ -40,7 +34,7 @@ static void show_value(struct loom_cache_text *text, const parloom_cache_value *
     if (value->type == PARLOOM_CACHE_I64)
         loom_cache_text_add(text, "%lld", (long long)value->integer);
     else if (value->type == PARLOOM_CACHE_F64)
-        show_real(text, value->real);
+        loom_cache_text_real(text, value->real);
     else if (value->type == PARLOOM_CACHE_TEXT)
         loom_cache_text_quote_short(text, value->data, value->nbytes, digits);
     else {

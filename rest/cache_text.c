@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "rest/cache.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -46,6 +47,21 @@ void loom_cache_text_add(struct loom_cache_text *text, const char *format, ...)
         text->is_short = true;
     else
         loom_cache_text_append(text, piece, (size_t)length);
+}
+
+void loom_cache_text_real(struct loom_cache_text *text, double value)
+{
+    char number[64];
+    if (!isfinite(value)) {
+        loom_cache_text_add(text, "\"%g\"", value);
+        return;
+    }
+    (void)snprintf(number, sizeof number, "%.17g", value);
+    /* What a locale has for a point may be several bytes. */
+    size_t whole = strspn(number, "-0123456789"), point = strcspn(number + whole, "e0123456789");
+    loom_cache_text_append(text, number, whole);
+    if (point > 0) loom_cache_text_append(text, ".", 1);
+    loom_cache_text_append(text, number + whole + point, strlen(number + whole + point));
 }
 
 /* Bytes of the UTF-8 character that begins here; 0: none does. */

@@ -18,6 +18,8 @@ struct loom_cache_text {
 
 void loom_cache_text_add(struct loom_cache_text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void loom_cache_text_append(struct loom_cache_text *text, const char *bytes, size_t nbytes);
+/* With 17 digits, and a point whatever the locale says; in quotes where it is no finite number, which JSON has not. */
+void loom_cache_text_real(struct loom_cache_text *text, double value);
 /* In quotes. Bytes that are no UTF-8 become \u00xx. */
 void loom_cache_text_quote(struct loom_cache_text *text, const char *bytes, size_t nbytes);
 /* The same; where it is longer than LOOM_CACHE_SHOWN_BYTES, digits stand for its middle ("": it is left out). */

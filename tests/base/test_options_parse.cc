@@ -3,13 +3,13 @@
 #include "base/options_parse.h"
 
 #include "base/options.h"
+#include "support/comma_locale.h"
 
 #include <gtest/gtest.h>
 
 #include <clocale>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
 #include <set>
 #include <string>
 
@@ -114,23 +114,9 @@ TEST(OptionsSet, SecondsAreDecimal)
     refuses("timeout", "0.0", "0 seconds has no meaning");
 }
 
-// A locale with a decimal comma, made for this test; false where its sources (Debian: locales) are not installed.
-bool set_comma_locale()
-{
-    char folder[] = "/tmp/parloom-test-locale-XXXXXX";
-    if (mkdtemp(folder) == nullptr) return false;
-    std::string made = std::string(folder) + "/de_DE.UTF-8";
-    std::string make = "localedef --no-archive -i de_DE -f UTF-8 " + made + " >/dev/null 2>&1";
-    (void)std::system(make.c_str()); // warnings count as failure there; what matters is whether it can be set
-    setenv("LOCPATH", folder, 1);
-    bool is_set = setlocale(LC_NUMERIC, "de_DE.UTF-8") != nullptr;
-    std::filesystem::remove_all(folder);
-    return is_set;
-}
-
 TEST(OptionsSet, LocaleDoesNotChangeNumbers)
 {
-    if (!set_comma_locale()) GTEST_SKIP() << "needs the Debian package locales";
+    if (!loom::set_comma_locale()) GTEST_SKIP() << "needs the Debian package locales";
     ASSERT_STREQ(localeconv()->decimal_point, ",");
     parloom_options options = PARLOOM_OPTIONS_INIT;
     EXPECT_EQ(set(&options, "timeout", "1.5"), PARLOOM_OK);

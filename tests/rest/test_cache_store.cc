@@ -2,6 +2,7 @@
 /* test_cache_store.cc - what happens to entries when the disk, other writers or death interfere. */
 #include "support/cache_kit.h"
 #include "support/clean.h"
+#include "support/comma_locale.h"
 #include "support/sanitizers.h"
 #include "support/waiting.h"
 
@@ -136,6 +137,40 @@ TEST_F(CacheDisk, ComputesDamagedEntriesAgainWithOneWarning)
         EXPECT_TRUE(kit.info.is_hit) << k;
     }
     EXPECT_EQ(kit.orphans(), 0u);
+}
+
+/* What is no number would make an entry that never expires. */
+TEST_F(CacheDisk, TakesTimesThatAreNoneForDamage)
+{
+    parloom_cached *function = kit.ramp_in();
+    const size_t head = strlen("  \"created_s\": ");
+    for (const char *time : { "nan", "inf", "-1.5", "0x1p30", "1e300", "1", ".5", "1.0000000001", "" }) {
+        kit.call(function, 10, 2, true);
+        std::filesystem::path file = kit.entries().at(0) / "metadata.json";
+        std::ifstream stream(file);
+        std::string text{ std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>() };
+        size_t at = text.find("  \"created_s\": ") + head;
+        text.replace(at, text.find(',', at) - at, time);
+        announce("is corrupted and is computed again");
+        std::ofstream(file) << text;
+        EXPECT_FALSE(kit.check(function, 10, 2)) << time;
+    }
+}
+
+/* printf and scanf follow the locale: what is kept must not, since another program reads it under another one. */
+TEST_F(CacheDisk, MeansTheSameInEveryLocale)
+{
+    parloom_cached *function = kit.ramp_in();
+    kit.call(function, 10, 0.5);
+    if (!set_comma_locale()) GTEST_SKIP() << "needs the Debian package locales";
+    ASSERT_STREQ(localeconv()->decimal_point, ",");
+    EXPECT_EQ(kit.call(function, 10, 0.5), CacheKit::want(10, 0.5));
+    EXPECT_EQ(kit.runs(), 1u);
+    kit.call(function, 10, -2.5e-7);
+    EXPECT_TRUE(kit.check(function, 10, -2.5e-7));
+    setlocale(LC_NUMERIC, "C");
+    EXPECT_TRUE(kit.check(function, 10, -2.5e-7));
+    EXPECT_EQ(kit.runs(), 2u);
 }
 
 TEST_F(CacheDisk, TakesAnArrayOfAnotherKindForDamage)
