@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* test_codec_hostile.cc - compressed files that were cut, changed, or made to lie: a status, and nothing taken. */
 #include "rest/packed.h"
+#include "support/corpus.h"
+
+#include "rest/codec.h"
+#include "rest/npy.h"
 
 #include <sys/mman.h>
 #include <unistd.h>
@@ -43,6 +47,32 @@ std::string npy_header(const std::string &shape)
     return std::string("\x93NUMPY\x01\x00", 8) + std::string("\x76\x00", 2) + text;
 }
 
+std::string with_payload(const std::vector<uint8_t> &header)
+{
+    loom_npy_header parsed;
+    EXPECT_EQ(loom_npy_parse(header.data(), header.size(), "header", &parsed, nullptr), PARLOOM_OK);
+    std::string whole(header.begin(), header.end());
+    whole.resize(parsed.payload_offset + parsed.payload_nbytes, '\1');
+    return whole;
+}
+
+/* Any bytes, as one stream. */
+std::string pack(const std::string &name, const std::string &plain)
+{
+    loom_codec *codec = loom_codec_find(name.data(), name.size());
+    std::string packed(2 * plain.size() + 1024, '\0');
+    void *stream = nullptr;
+    parloom_error error;
+    parloom_codec_step step = { plain.data(), plain.size(), packed.data(), packed.size(), true, false };
+    EXPECT_EQ(loom_codec_open(codec, 1, 8, &stream, &error), PARLOOM_OK);
+    while (!step.is_done && loom_codec_step(codec, stream, &step, &error) == PARLOOM_OK) {}
+    EXPECT_TRUE(step.is_done) << name;
+    codec->ops.close(stream);
+    loom_codec_release(codec);
+    packed.resize(packed.size() - step.out_nbytes);
+    return packed;
+}
+
 } // namespace
 
 TEST_F(CodecHostile, RefusesEveryPrefix)
@@ -79,6 +109,33 @@ TEST_F(CodecHostile, SurvivesEveryFlippedBit)
                 EXPECT_TRUE(loaded.status == PARLOOM_OK || is_refusal(loaded.status)) << codec << " " << loaded.status;
         }
     }
+}
+
+/* Every version, order and kind of dtype of which the fuzzer's corpus has a file, each with the next codec. */
+TEST_F(CodecHostile, SurvivesFilesOfEveryKindCutAndFlipped)
+{
+    MemoryFile file;
+    size_t files = 0;
+    for (const loom::Kept &kept : loom::corpus("npy")) {
+        if (kept.is_bad || kept.bytes.size() > 2000) continue;
+        std::vector<std::string> names = codecs();
+        const std::string &codec = names[files++ % names.size()];
+        std::string bytes = pack(codec, with_payload(kept.bytes));
+        for (size_t length = 0; length < bytes.size(); length++) {
+            file.write(bytes.substr(0, length));
+            EXPECT_TRUE(is_refusal(Loaded(file.path()).status)) << kept.path << " " << codec << " at " << length;
+        }
+        for (size_t bit = 0; bit < bytes.size() * 8; bit++) {
+            bytes[bit / 8] = static_cast<char>(bytes[bit / 8] ^ 1 << bit % 8);
+            file.write(bytes);
+            parloom_status status = Loaded(file.path()).status;
+            EXPECT_TRUE(status == PARLOOM_OK || is_refusal(status)) << kept.path << " " << codec << " bit " << bit;
+            bytes[bit / 8] = static_cast<char>(bytes[bit / 8] ^ 1 << bit % 8);
+        }
+        file.write(bytes);
+        EXPECT_EQ(Loaded(file.path()).status, PARLOOM_OK) << kept.path << " " << codec;
+    }
+    EXPECT_GE(files, 20U);
 }
 
 TEST_F(CodecHostile, RefusesWhatComesAfterTheArray)
