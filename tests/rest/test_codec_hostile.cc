@@ -47,12 +47,15 @@ std::string npy_header(const std::string &shape)
     return std::string("\x93NUMPY\x01\x00", 8) + std::string("\x76\x00", 2) + text;
 }
 
-std::string with_payload(const std::vector<uint8_t> &header)
+/* "": there would be too much of it. */
+std::string with_payload(const loom::Kept &kept)
 {
-    loom_npy_header parsed;
-    EXPECT_EQ(loom_npy_parse(header.data(), header.size(), "header", &parsed, nullptr), PARLOOM_OK);
-    std::string whole(header.begin(), header.end());
-    whole.resize(parsed.payload_offset + parsed.payload_nbytes, '\1');
+    loom_npy_header header;
+    std::string whole(kept.bytes.begin(), kept.bytes.end());
+    if (kept.is_bad) return "";
+    EXPECT_EQ(loom_npy_parse(whole.data(), whole.size(), "header", &header, nullptr), PARLOOM_OK);
+    if (header.payload_offset + header.payload_nbytes > 2000) return "";
+    whole.resize(header.payload_offset + header.payload_nbytes, '\1');
     return whole;
 }
 
@@ -117,10 +120,11 @@ TEST_F(CodecHostile, SurvivesFilesOfEveryKindCutAndFlipped)
     MemoryFile file;
     size_t files = 0;
     for (const loom::Kept &kept : loom::corpus("npy")) {
-        if (kept.is_bad || kept.bytes.size() > 2000) continue;
         std::vector<std::string> names = codecs();
+        std::string plain = with_payload(kept);
+        if (plain.empty()) continue;
         const std::string &codec = names[files++ % names.size()];
-        std::string bytes = pack(codec, with_payload(kept.bytes));
+        std::string bytes = pack(codec, plain);
         for (size_t length = 0; length < bytes.size(); length++) {
             file.write(bytes.substr(0, length));
             EXPECT_TRUE(is_refusal(Loaded(file.path()).status)) << kept.path << " " << codec << " at " << length;
