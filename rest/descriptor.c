@@ -14,20 +14,29 @@
 
 enum { PIECE_NBYTES = 64 << 20 /* one call's: a large one cannot be interrupted */ };
 
-/* A SIGPIPE that this write raises is taken back, unless one was waiting before. */
+static void take_back(int raised)
+{
+    const struct timespec now = { 0, 0 };
+    sigset_t ours;
+    sigemptyset(&ours);
+    sigaddset(&ours, raised);
+    while (sigtimedwait(&ours, NULL, &now) < 0 && errno == EINTR) continue;
+}
+
+/* A SIGPIPE or SIGXFSZ (beyond the limit of file sizes) that this write raises is taken back, unless one was waiting
+ * before. */
 static ssize_t write_quietly(int fd, const void *data, size_t nbytes)
 {
-    sigset_t pipe, before, pending;
-    sigemptyset(&pipe);
-    sigaddset(&pipe, SIGPIPE);
+    sigset_t held, before, pending;
+    sigemptyset(&held);
+    sigaddset(&held, SIGPIPE);
+    sigaddset(&held, SIGXFSZ);
     sigpending(&pending);
-    pthread_sigmask(SIG_BLOCK, &pipe, &before);
+    pthread_sigmask(SIG_BLOCK, &held, &before);
     ssize_t written = write(fd, data, nbytes);
     int failed = errno;
-    if (written < 0 && failed == EPIPE && !sigismember(&pending, SIGPIPE)) {
-        const struct timespec now = { 0, 0 };
-        while (sigtimedwait(&pipe, NULL, &now) < 0 && errno == EINTR) continue;
-    }
+    int raised = written >= 0 ? 0 : failed == EPIPE ? SIGPIPE : failed == EFBIG ? SIGXFSZ : 0;
+    if (raised != 0 && !sigismember(&pending, raised)) take_back(raised);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     errno = failed;
     return written;
