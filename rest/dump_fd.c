@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* dump_fd.c - arrays to descriptors and from them. */
+#include "base/file.h"
 #include "base/status.h"
 #include "rest/descriptor.h"
+#include "rest/npy.h"
 #include "rest/pack.h"
 #include "rest/unpack.h"
 #include "shm/array.h"
 #include "shm/mapping.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -40,18 +43,38 @@ static const char *why_not_mapped(int fd)
     return loom_unpack_is_packed(fd, 0) ? "compressed" : NULL;
 }
 
+/* Puts the position behind what was mapped, where reading would have left it. */
+static parloom_status pass_over(int fd, parloom_array *array, const char *name, parloom_error *error)
+{
+    char prefix[LOOM_NPY_PREFIX_NBYTES];
+    size_t header_nbytes = 0;
+    int failed = loom_file_read_all(fd, prefix, sizeof prefix, 0);
+    parloom_status status =
+        failed == 0 ? loom_npy_measure(prefix, sizeof prefix, name, &header_nbytes, error) : PARLOOM_ERR_IO;
+    if (status == PARLOOM_OK && lseek(fd, (off_t)(header_nbytes + parloom_array_nbytes(array)), SEEK_SET) < 0)
+        failed = errno;
+    if (failed != 0)
+        status = loom_status_fail(error, PARLOOM_ERR_IO, failed, "could not go on behind the array in %s: %m", name);
+    if (status != PARLOOM_OK) parloom_array_release(array);
+    return status;
+}
+
 parloom_status parloom_array_load_fd(parloom_array *array_out, int fd, parloom_mmap_mode mode, parloom_error *error)
 {
     char name[NAME_NBYTES], path[NAME_NBYTES];
     if (array_out == NULL) return loom_status_fail(error, PARLOOM_ERR_INVALID, 0, "no array given to load an array");
     parloom_status status = loom_mapping_check_mode(mode, error);
     if (status != PARLOOM_OK) return status;
+    (void)snprintf(name, sizeof name, "descriptor %d", fd);
     const char *why = mode == PARLOOM_MMAP_UNSET ? "not asked for" : why_not_mapped(fd);
     if (why == NULL) {
         (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-        return parloom_array_load(array_out, path, mode, error);
+        parloom_array array;
+        status = parloom_array_load(&array, path, mode, error);
+        if (status == PARLOOM_OK) status = pass_over(fd, &array, name, error);
+        if (status == PARLOOM_OK) *array_out = array;
+        return status;
     }
-    (void)snprintf(name, sizeof name, "descriptor %d", fd);
     loom_unpack_warn(mode, name, why);
     struct loom_effort effort;
     loom_effort_begin(&effort, 0, NULL, NULL);
