@@ -12,7 +12,7 @@
 
 struct parloom_shelved {
     parloom_cached *function;
-    char key[LOOM_CACHE_KEY_BYTES]; /* "": what follows is the result */
+    char key[LOOM_CACHE_KEY_BYTES]; /* "": nothing was kept, what follows is the result */
     char item[LOOM_CACHE_ITEM_BYTES];
     bool has_results;
     parloom_array results[PARLOOM_CACHE_MOST_RESULTS];
@@ -32,12 +32,26 @@ static parloom_shelved *make(parloom_cached *function, const char *key, parloom_
     return shelved;
 }
 
+/* Limits may be less than one result has: then it went as soon as it was kept. */
+static bool is_there_still(const struct loom_cache_call *call)
+{
+    struct loom_cache_entry entry;
+    parloom_error ignored;
+    bool is_there = false;
+    parloom_status status =
+        loom_cache_entry_open(call->function, call->item, call->head, call->head_nbytes, &entry, &is_there, &ignored);
+    if (status != PARLOOM_OK || !is_there) return false;
+    loom_cache_entry_close(call->function, &entry);
+    return true;
+}
+
 static parloom_status shelve(struct loom_cache_call *call, parloom_cached *function, parloom_shelved **shelved_out,
                              parloom_cache_info *info_out, parloom_error *error)
 {
     struct loom_cache_outcome outcome = { .is_lazy = true };
     parloom_status status = loom_cache_obtain(call, &outcome, error);
     if (status != PARLOOM_OK) return status;
+    if (outcome.is_kept && outcome.has_results) outcome.is_kept = is_there_still(call);
     parloom_shelved *shelved = make(function, outcome.is_kept ? call->key : "", error);
     bool is_held = shelved != NULL && !outcome.is_kept;
     if (outcome.has_results && !is_held) loom_cache_release_results(function, outcome.results);
