@@ -88,10 +88,17 @@ static parloom_status look_at_old(struct loom_replacement *r, parloom_error *err
     return PARLOOM_OK;
 }
 
+/* Until it has the mode of the old file, it is its writer's alone: what was private is not to be read under another
+ * name while it is written. */
+static mode_t first_mode(const struct loom_replacement *r)
+{
+    return r->has_old ? S_IRUSR | S_IWUSR : 0666;
+}
+
 static int open_hidden(struct loom_replacement *r)
 {
     for (unsigned k = 0; k < LOOM_HIDDEN_NAME_TRIES && loom_hidden_name_make(r->hidden, r->name, k); k++) {
-        int fd = openat(r->folder_fd, r->hidden, O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0666);
+        int fd = openat(r->folder_fd, r->hidden, O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC, first_mode(r));
         if (fd >= 0 && loom_hidden_name_hold(fd)) return fd;
         if (fd >= 0)
             close(fd);
@@ -105,7 +112,7 @@ static int open_hidden(struct loom_replacement *r)
 /* A file that has no name yet: its writer is known to live before anybody can see it. */
 static int open_nameless(const struct loom_replacement *r)
 {
-    int fd = openat(r->folder_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
+    int fd = openat(r->folder_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, first_mode(r));
     if (fd >= 0) flock(fd, LOCK_EX | LOCK_NB);
     return fd;
 }
@@ -222,9 +229,11 @@ static parloom_status take_mode_of_old(const struct loom_replacement *r, parloom
 {
     if (!r->has_old) return PARLOOM_OK;
     /* Only root may give a file away; for all others it is their own already, or stays so. The owner goes first:
-     * changing it takes away set-id bits. */
+     * changing it takes away set-id bits. Where the group cannot be kept, another one gets what all have. */
     bool is_foreign = fchown(r->fd, r->old.st_uid, r->old.st_gid) != 0;
+    bool has_group = !is_foreign || fchown(r->fd, (uid_t)-1, r->old.st_gid) == 0;
     mode_t mode = r->old.st_mode & (is_foreign ? 0777U : 07777U);
+    if (!has_group) mode &= 0707U | (mode & S_IRWXO) << 3;
     return fchmod(r->fd, mode) == 0 ? PARLOOM_OK : fail_errno(r, errno, "set the mode of", error);
 }
 
