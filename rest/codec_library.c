@@ -10,6 +10,22 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
+static void lock_libraries(void)
+{
+    pthread_mutex_lock(&lock);
+}
+
+static void unlock_libraries(void)
+{
+    pthread_mutex_unlock(&lock);
+}
+
+/* A child that is forked while another thread opens a library would wait for it for ever. */
+__attribute__((constructor)) static void follow_forks(void)
+{
+    (void)pthread_atfork(lock_libraries, unlock_libraries, unlock_libraries);
+}
+
 /* Under the lock. The name of what is missing, or NULL. */
 static const char *open_library(struct loom_codec_library *library)
 {
