@@ -214,7 +214,7 @@ void loom_cache_entry_close(const parloom_cached *function, struct loom_cache_en
 static bool is_as_declared(const parloom_array *array, const parloom_cache_result *result)
 {
     bool is_item = result->dtype != PARLOOM_ITEM || array->item_nbytes == result->item_nbytes;
-    if (array->dtype != result->dtype || !is_item) return false;
+    if (array->dtype != result->dtype || !is_item || !parloom_array_is_native(array)) return false;
     if (result->ndim == PARLOOM_CACHE_TOLD) return true;
     return array->ndim == result->ndim &&
            (result->ndim == 0 ||
