@@ -116,8 +116,8 @@ typedef struct parloom_codec_ops {
     bool (*recognise)(void *state, const void *bytes, size_t nbytes);
     /* level: 1 to 9, 0: the default, PARLOOM_CODEC_DECOMPRESS. item_nbytes: of an item, when compressing. Required. */
     parloom_status (*open)(void *state, int level, size_t item_nbytes, void **stream_out, parloom_error *error);
-    /* Takes from in, writes to out, as much as it can; a step that does neither asks for more of what is short.
-     * Decompressing: FORMAT for what is damaged; what was written is not believed then. Required. */
+    /* Takes from in, writes to out, as much as it can, and keeps what it cannot use yet: given bytes and room it does
+     * one of both. Decompressing: FORMAT for damage; what was written is not believed then. Required. */
     parloom_status (*step)(void *stream, parloom_codec_step *step, parloom_error *error);
     void (*close)(void *stream); /* at any time. Required */
     size_t frame_nbytes;         /* FRAMES: how much of an array goes into one stream; 0: 4 MiB */
