@@ -50,10 +50,10 @@ typedef enum parloom_cache_verify {
 
 /* 0 in a field is its default. */
 typedef struct parloom_cache_options {
-    size_t struct_size;          /* sizeof(parloom_cache_options); 0: all fields have to be unset */
-    const char *store;           /* NULL: "local", a folder; else the name of a registered one (cache_store.h) */
-    const char *codec;           /* of parloom_array_dump; NULL: not compressed, and mappable */
-    int level;                   /* of the codec; 0: its default */
+    size_t struct_size; /* sizeof(parloom_cache_options); 0: all fields have to be unset */
+    const char *store;  /* NULL: "local", a folder; else the name of a registered one (cache_store.h) */
+    const char *codec;  /* of parloom_array_dump; NULL: mappable, not compressed, but by zlib where there is a level */
+    int level;          /* of the codec; 0: its default */
     parloom_mmap_mode mmap_mode; /* of results, the first call's too. UNSET: read into memory; R, RW, C: mapped. RW:
                                   * what is written to a result becomes the kept one for all who map it, and damage for
                                   * who verifies it */

@@ -60,6 +60,9 @@ void load(const std::string &path)
     parloom_array array = {};
     parloom_error error;
     EXPECT_EQ(parloom_array_load(&array, path.c_str(), PARLOOM_MMAP_UNSET, &error), PARLOOM_OK) << error.message;
+    /* Each page is looked at: what was written to shared memory by the kernel is not counted as ours before. */
+    auto *bytes = static_cast<const volatile char *>(array.data);
+    for (size_t k = 0; k < parloom_array_nbytes(&array); k += 4096) (void)bytes[k];
     parloom_array_release(&array);
 }
 
@@ -97,8 +100,10 @@ TEST_F(Conformance, D1_13_MemoryOfDumpAndLoad)
     ptrdiff_t stride = 2;
     const parloom_array whole = parloom_array_wrap(data.data(), PARLOOM_U8, 1, &NBYTES);
     const parloom_array gaps = parloom_array_wrap_strided(data.data(), PARLOOM_U8, 1, 1, &half, &stride);
+    size_t few = NBYTES / 5; /* several pieces */
+    const parloom_array start = parloom_array_wrap(data.data(), PARLOOM_U8, 1, &few);
     for (const char *codec : quick_codecs()) { /* what the library makes once is there before anything is measured */
-        dump(gaps, file, codec);
+        dump(start, file, codec);
         load(file);
     }
     for (const char *codec : quick_codecs())

@@ -30,7 +30,7 @@ class Place
     Place()
     {
         fuzz::prepare();
-        std::string pattern = "/dev/shm/parloom-fuzz-XXXXXX";
+        std::string pattern = "/dev/shm/parloom-test-XXXXXX";
         fuzz::require(mkdtemp(pattern.data()) != nullptr);
         folder = pattern;
         fuzz::require(parloom_cache_open(&cache, folder.c_str(), nullptr, nullptr) == PARLOOM_OK);

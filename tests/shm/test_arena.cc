@@ -280,7 +280,10 @@ TEST(Arena, FillsBlocksOfAnySizeWhileItGivesOutOthers)
     Arena arena;
     for (size_t nbytes : { size_t{ 1 }, size_t{ 5000 }, size_t{ 900000 }, (size_t{ 5 } << 20) + 77 }) {
         filling filling{ arena.arena };
-        const loom_fill_source source = { nullptr, nbytes, false, filling::put, &filling };
+        loom_fill_source source = {};
+        source.nbytes = nbytes;
+        source.put = filling::put;
+        source.state = &filling;
         auto *block = static_cast<char *>(loom_arena_allocate_filled(arena.arena, &source, nullptr));
         ASSERT_NE(block, nullptr);
         EXPECT_EQ(filling.bytes, nbytes);
