@@ -32,8 +32,9 @@ static parloom_shelved *make(parloom_cached *function, const char *key, parloom_
     return shelved;
 }
 
-/* Limits may be less than one result has: then it went as soon as it was kept. */
-static bool is_there_still(const struct loom_cache_call *call)
+/* Limits may be less than one result has: then it went as soon as it was kept. An entry is large: it has a frame of its
+ * own. */
+static __attribute__((noinline)) bool is_there_still(const struct loom_cache_call *call)
 {
     struct loom_cache_entry entry;
     parloom_error ignored;
