@@ -9,6 +9,7 @@
  *            byte order. With a mode: mapped; W is RW, since loading never truncates.
  * Threads    any. Blocks on the file system only.
  */
+#include "base/atomics.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/replacement.h"
@@ -64,6 +65,12 @@ static bool tell_part(void *state, size_t nbytes)
     return telling->status == PARLOOM_OK;
 }
 
+/* Who is to be told is told by one thread. */
+static int threads_of(const struct loom_effort *effort)
+{
+    return effort->progress != NULL ? 1 : parloom_effective_n_jobs(effort->n_jobs);
+}
+
 static int write_parts(int fd, const parloom_array *array, uint64_t offset, struct telling *telling)
 {
     size_t nbytes = parloom_array_nbytes(array);
@@ -84,7 +91,8 @@ static int write_whole(int fd, const parloom_array *array, uint64_t offset, stru
     const struct loom_fill_source items = { .data = array->data,
                                             .nbytes = parloom_array_nbytes(array),
                                             .may_vanish = true,
-                                            .told = tell_part,
+                                            .told = effort->progress != NULL ? tell_part : NULL,
+                                            .n_threads = threads_of(effort),
                                             .state = &telling };
     const struct loom_fill fill = {
         .fd = fd, .nbytes = offset + items.nbytes, .lead = (size_t)offset, .source = items, .is_in_memory = true
@@ -256,19 +264,20 @@ static parloom_status read_header(struct source *source, parloom_error *error)
                             (unsigned long long)source->nbytes);
 }
 
-/* The items are read where they are to lie, while the memory they lie in is made and in the cache. */
+/* The items are read where they are to lie, while the memory they lie in is made and in the cache; by several threads
+ * where nobody is told. failed is set by who fails and read by all, relaxed: who sees it late has read in vain. */
 struct reading {
     const struct source *source;
     bool is_turned; /* as it is read */
     struct telling telling;
-    size_t told; /* bytes; another place may be tried, and be filled from the beginning */
-    int failed;  /* from then on nothing is read; ECANCELED: the telling says why */
+    size_t told;        /* bytes; another place may be tried, and be filled from the beginning */
+    _Atomic int failed; /* from then on nothing is read; ECANCELED: the telling says why */
 };
 
 static void tell_read(struct reading *reading, size_t end)
 {
-    if (end <= reading->told || reading->failed != 0) return;
-    if (!tell_part(&reading->telling, end - reading->told)) reading->failed = ECANCELED;
+    if (reading->telling.effort->progress == NULL || end <= reading->told) return;
+    if (!tell_part(&reading->telling, end - reading->told)) loom_store_relaxed(&reading->failed, ECANCELED);
     reading->told = end;
 }
 
@@ -276,11 +285,14 @@ static void read_part(void *state, char *into, size_t from, size_t nbytes)
 {
     struct reading *reading = state;
     const struct loom_npy_header *header = &reading->source->header;
-    for (size_t done = 0; done < nbytes && reading->failed == 0; done += LOOM_FILL_PART_NBYTES) {
+    for (size_t done = 0; done < nbytes && loom_load_relaxed(&reading->failed) == 0; done += LOOM_FILL_PART_NBYTES) {
         size_t part = nbytes - done < LOOM_FILL_PART_NBYTES ? nbytes - done : LOOM_FILL_PART_NBYTES;
-        reading->failed =
-            loom_file_read_all(reading->source->fd, into + done, part, header->payload_offset + from + done);
-        if (reading->failed == 0 && reading->is_turned) loom_npy_turn_part(header, into + done, part);
+        int failed = loom_file_read_all(reading->source->fd, into + done, part, header->payload_offset + from + done);
+        if (failed != 0) {
+            loom_store_relaxed(&reading->failed, failed);
+            return;
+        }
+        if (reading->is_turned) loom_npy_turn_part(header, into + done, part);
         tell_read(reading, from + done + part);
     }
 }
@@ -291,7 +303,8 @@ static parloom_status finish_copy(parloom_array *array, const struct reading *re
     const struct source *source = reading->source;
     parloom_status status = PARLOOM_OK;
     if (reading->telling.status != PARLOOM_OK) return reading->telling.status;
-    if (reading->failed != 0) return fail_read(source, reading->failed, error);
+    int failed = loom_load_relaxed(&reading->failed);
+    if (failed != 0) return fail_read(source, failed, error);
     if (order == PARLOOM_BYTE_ORDER_KEPT)
         array->flags |= source->header.is_swapped ? LOOM_ARRAY_SWAPPED : 0U;
     else if (!reading->is_turned)
@@ -307,7 +320,9 @@ static parloom_status load_copy(parloom_array *array, const struct source *sourc
     struct reading reading = { .source = source,
                                .is_turned = !is_kept && loom_npy_is_turned_by_parts(header, LOOM_FILL_PART_NBYTES),
                                .telling = { effort, PARLOOM_OK, error } };
-    const struct loom_fill_source items = { .nbytes = header->payload_nbytes, .put = read_part, .state = &reading };
+    const struct loom_fill_source items = {
+        .nbytes = header->payload_nbytes, .put = read_part, .n_threads = threads_of(effort), .state = &reading
+    };
     loom_effort_expect(effort, header->payload_nbytes, 0);
     parloom_status status = loom_array_allocate_filled(array, &items, error);
     if (status != PARLOOM_OK) return status;

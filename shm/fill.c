@@ -4,10 +4,11 @@
  *
  * In memory, per block of 2 MiB: reserve one page, touch it, MADV_COLLAPSE, memcpy. That makes one huge page and needs
  * no privilege and no setting: 9 GB/s where write(2) makes 3 and mmap + memcpy 1.5, and workers fault once per block.
- * What is read from a file is put there while the block is in the cache. Bytes that may vanish under a memcpy go by
- * write(2) into the huge page: nearly as fast, and EFAULT where they are gone. The page must be touched: Linux 6.1
+ * What is read from a file is put there while the block is in the cache. Bytes that may vanish under a memcpy are
+ * copied by process_vm_readv: nearly as fast, and EFAULT where they are gone. The page must be touched: Linux 6.1
  * answers EINVAL otherwise, though the huge page is made. Reserving the whole block first would give small pages that
- * are then copied: 1.9 GB/s.
+ * are then copied: 1.9 GB/s. Half of the time goes into clearing the pages, so two threads take half as long; those
+ * that write(2) to one file wait for each other.
  *
  * What a refusal means, and what must follow:
  *   EINVAL   no huge pages here, or the file system is full: reserving the block tells which (ENOSPC)
@@ -29,10 +30,14 @@
 #include "shm/window.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 #include <time.h>
+#include <unistd.h>
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
@@ -43,7 +48,8 @@
 #define LATER_NS  INT64_C(700000)
 #define CREDIT_NS INT64_C(10000000) /* that a file may lose to slow blocks before write(2) is tried */
 enum { STRETCH_BLOCKS = 16, REFUSED_BLOCKS = 4, AGAIN_TRIES = 16, PAGE_NBYTES = 4096 };
-enum { WRITE_NBYTES = 1 << 20, BLOCK = LOOM_WINDOW_BLOCK };
+enum { WRITE_NBYTES = 1 << 20, BLOCK = LOOM_WINDOW_BLOCK, SHARE_NBYTES = 16 * BLOCK };
+enum { MOST_THREADS = 32 }; /* memory is not faster with more */
 
 static _Atomic uint64_t huge_blocks; /* a count for tests and logs */
 static _Atomic bool slow_before;     /* a hint: any order will do */
@@ -72,6 +78,68 @@ void loom_fill_bring(const struct loom_fill_source *source, char *into, size_t f
     else
         source->put(source->state, into, from, nbytes);
 }
+
+/* ------------------------------------------------------------------------- share */
+
+/* next: claimed by all, relaxed: the shares touch nothing in common; ending and joining threads orders the rest. */
+struct crowd {
+    void (*work)(void *state, size_t k);
+    void *state;
+    size_t count;
+    _Atomic size_t next;
+};
+
+static void *work_along(void *opaque)
+{
+    struct crowd *crowd = opaque;
+    for (size_t k = 0; (k = loom_add_relaxed(&crowd->next, 1u)) < crowd->count;) crowd->work(crowd->state, k);
+    return NULL;
+}
+
+/* Signals are for the program's own threads. */
+static int start_thread(pthread_t *thread, struct crowd *crowd)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failed = pthread_create(thread, NULL, work_along, crowd);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return failed;
+}
+
+/* Calls work for each share of nbytes, with as many threads as there can be. */
+static void share(int n_threads, uint64_t nbytes, void (*work)(void *state, size_t k), void *state)
+{
+    struct crowd crowd = { work, state, (size_t)((nbytes + SHARE_NBYTES - 1) / SHARE_NBYTES), 0 };
+    pthread_t threads[MOST_THREADS];
+    size_t most = n_threads < MOST_THREADS ? (size_t)n_threads : MOST_THREADS, started = 0;
+    while (started + 1 < most && started + 1 < crowd.count && start_thread(&threads[started], &crowd) == 0) started++;
+    work_along(&crowd);
+    while (started > 0) pthread_join(threads[--started], NULL);
+}
+
+struct shared_bytes {
+    const struct loom_fill_source *source;
+    char *into;
+};
+
+static void bring_share(void *state, size_t k)
+{
+    const struct shared_bytes *shared = state;
+    size_t begin = k * SHARE_NBYTES, left = shared->source->nbytes - begin;
+    loom_fill_bring(shared->source, shared->into + begin, begin, left < SHARE_NBYTES ? left : SHARE_NBYTES);
+}
+
+void loom_fill_bring_all(const struct loom_fill_source *source, char *into)
+{
+    struct shared_bytes shared = { source, into };
+    if (source->n_threads > 1)
+        share(source->n_threads, source->nbytes, bring_share, &shared);
+    else
+        loom_fill_bring(source, into, 0, source->nbytes);
+}
+
+/* ------------------------------------------------------------------------- copy */
 
 /* What is not in memory yet comes by way of a buffer: to put it where small pages are mapped takes longer. */
 static int write_put(const struct loom_fill *fill, uint64_t from, size_t nbytes)
@@ -107,14 +175,26 @@ static int write_pieces(const struct loom_fill *fill, uint64_t begin, uint64_t e
     return 0;
 }
 
+/* Bytes [from, from + nbytes) of the file, by the kernel; a sandbox may forbid it. */
+static int copy_vanishing(const struct loom_fill *fill, uint64_t from, size_t nbytes)
+{
+    const char *data = fill->source.data + (from - fill->lead);
+    struct iovec to = { fill->address + from, nbytes };
+    const struct iovec bytes = { (char *)(uintptr_t)data, nbytes };
+    ssize_t copied = process_vm_readv(getpid(), &to, 1, &bytes, 1, 0);
+    if (copied < 0 && errno != EFAULT) return write_pieces(fill, from, from + nbytes);
+    if (copied != (ssize_t)nbytes) return EFAULT;
+    return fill->source.told && !fill->source.told(fill->source.state, nbytes) ? ECANCELED : 0;
+}
+
 /* [begin, end) is mapped, and reserved. */
 static int copy_mapped(const struct loom_fill *fill, uint64_t begin, uint64_t end)
 {
     uint64_t from = 0;
     size_t nbytes = 0;
-    if (fill->source.may_vanish) return write_pieces(fill, begin, end);
-    if (part_of(fill, begin, end, &from, &nbytes))
-        loom_fill_bring(&fill->source, fill->address + from, (size_t)(from - fill->lead), nbytes);
+    if (!part_of(fill, begin, end, &from, &nbytes)) return 0;
+    if (fill->source.may_vanish) return copy_vanishing(fill, from, nbytes);
+    loom_fill_bring(&fill->source, fill->address + from, (size_t)(from - fill->lead), nbytes);
     return 0;
 }
 
@@ -178,10 +258,11 @@ static int fill_block(const struct loom_fill *fill, uint64_t begin, struct troub
     return failed;
 }
 
-/* Some blocks without huge pages, which say what a block is worth. */
-static int fill_stretch(const struct loom_fill *fill, uint64_t begin, struct trouble *trouble, uint64_t *end_out)
+/* Some blocks below end without huge pages, which say what a block is worth. */
+static int fill_stretch(const struct loom_fill *fill, uint64_t begin, uint64_t end, struct trouble *trouble,
+                        uint64_t *end_out)
 {
-    uint64_t left = (fill->nbytes - begin) / BLOCK;
+    uint64_t left = (end - begin) / BLOCK;
     uint64_t blocks = trouble->stretch < left ? trouble->stretch : left;
     int64_t start = cpu_ns();
     int failed = fill_plainly(fill, begin, begin + blocks * BLOCK);
@@ -192,24 +273,47 @@ static int fill_stretch(const struct loom_fill *fill, uint64_t begin, struct tro
     return failed;
 }
 
-static int fill_in_memory(const struct loom_fill *fill)
+static int fill_blocks(const struct loom_fill *fill, uint64_t begin, uint64_t end)
 {
     /* Where write(2) was better for the file before, one slow block is enough to believe it. */
     struct trouble trouble = { .credit_ns = loom_load_relaxed(&slow_before) ? 0 : CREDIT_NS,
                                .worth_ns = WRITE_NS + LATER_NS,
                                .stretch = STRETCH_BLOCKS };
-    uint64_t done = 0;
+    uint64_t done = begin;
     int failed = 0;
-    while (!failed && done + BLOCK <= fill->nbytes && trouble.refused < REFUSED_BLOCKS) {
+    while (!failed && done + BLOCK <= end && trouble.refused < REFUSED_BLOCKS) {
         if (trouble.credit_ns < 0) {
-            failed = fill_stretch(fill, done, &trouble, &done);
+            failed = fill_stretch(fill, done, end, &trouble, &done);
         } else {
             failed = fill_block(fill, done, &trouble);
             done += BLOCK;
         }
     }
     loom_store_relaxed(&slow_before, trouble.credit_ns <= 0);
-    return failed || done >= fill->nbytes ? failed : fill_plainly(fill, done, fill->nbytes);
+    return failed || done >= end ? failed : fill_plainly(fill, done, end);
+}
+
+/* failed: set by who fails, read by all who begin a share, relaxed: who sees it late has worked in vain. */
+struct shared_fill {
+    const struct loom_fill *fill;
+    _Atomic int failed;
+};
+
+static void fill_share(void *state, size_t k)
+{
+    struct shared_fill *shared = state;
+    uint64_t begin = (uint64_t)k * SHARE_NBYTES, end = begin + SHARE_NBYTES;
+    if (loom_load_relaxed(&shared->failed) != 0) return;
+    int failed = fill_blocks(shared->fill, begin, end < shared->fill->nbytes ? end : shared->fill->nbytes);
+    if (failed) loom_store_relaxed(&shared->failed, failed);
+}
+
+static int fill_in_memory(const struct loom_fill *fill)
+{
+    struct shared_fill shared = { fill, 0 };
+    if (fill->source.n_threads < 2) return fill_blocks(fill, 0, fill->nbytes);
+    share(fill->source.n_threads, fill->nbytes, fill_share, &shared);
+    return loom_load_relaxed(&shared.failed);
 }
 
 int loom_fill(const struct loom_fill *fill)

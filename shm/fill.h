@@ -29,6 +29,9 @@ struct loom_fill_source {
     void (*put)(void *state, char *into, size_t from, size_t nbytes);
     /* May vanish: told of each part that is in its place; false: it is no longer wanted, and ends with ECANCELED. */
     bool (*told)(void *state, size_t nbytes);
+    /* Of how many threads, this one among them, large sources are brought; the others end with it, so that forking is
+     * as safe afterwards as before. put and told are called by all of them then, in no order. 0: this one. */
+    int n_threads;
     void *state;
 };
 
@@ -38,6 +41,8 @@ static inline bool loom_fill_has_source(const struct loom_fill_source *source)
 }
 /* Brings bytes [from, from + nbytes) of a source that has some, and may not vanish, into memory. */
 void loom_fill_bring(const struct loom_fill_source *source, char *into, size_t from, size_t nbytes);
+/* All of it into memory that is there already. */
+void loom_fill_bring_all(const struct loom_fill_source *source, char *into);
 
 struct loom_fill {
     int fd;

@@ -263,7 +263,7 @@ parloom_status loom_segment_create(size_t nbytes, enum loom_segment_access acces
 
 static void reuse(struct loom_segment *warm, const struct loom_fill_source *source, size_t lead)
 {
-    if (loom_fill_has_source(source)) loom_fill_bring(source, warm->address + lead, 0, source->nbytes);
+    if (loom_fill_has_source(source)) loom_fill_bring_all(source, warm->address + lead);
     warm->used_nbytes = source->nbytes;
     warm->owner = NULL;
 }

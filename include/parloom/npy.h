@@ -94,8 +94,9 @@ typedef struct parloom_dump_options {
     const char *codec; /* as parloom_array_dump */
     int level;         /* as parloom_array_dump */
     bool is_durable;   /* true: as parloom_array_dump_durable */
-    /* On how many threads a codec that cuts large arrays compresses (codec.h). 0: as many as a loop would use;
-     * negative: all usable cores and so on, as in the options of a call. */
+    /* On how many threads a codec that cuts large arrays compresses (codec.h), and an array of more than 32 MiB is
+     * copied to a file system in memory (by one where progress is told). 0: as many as a loop would use; negative: all
+     * usable cores and so on, as in the options of a call. */
     int n_jobs;
     /* Told how many bytes of the items are done, of how many (parloom_array_nbytes, however small they become). Called
      * in the thread that called: when the first piece is done (1 to 8 MiB), then at most 10 times a second and not more
@@ -132,7 +133,8 @@ parloom_status parloom_array_dump_with(const parloom_array *array, const char *p
 typedef struct parloom_load_options {
     parloom_mmap_mode mode;   /* as parloom_array_load */
     parloom_byte_order order; /* as parloom_array_load_ordered */
-    /* On how many threads a file is decompressed whose codec allows that (codec.h). 0, negative: as for dumps. */
+    /* On how many threads a file is decompressed whose codec allows that (codec.h), and more than 32 MiB are read (by
+     * one where progress is told). 0, negative: as for dumps. */
     int n_jobs;
     /* As parloom_dump_options; not called where the file is mapped. Other than 0: gives up, and there is no array. */
     int (*progress)(uint64_t done_nbytes, uint64_t nbytes, void *state);
