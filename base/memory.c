@@ -4,7 +4,9 @@
 
 #include "base/fault.h"
 
+#include <inttypes.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -75,4 +77,23 @@ char *loom_memory_text(const char *text)
 {
     if (!text || loom_fault_hit(LOOM_FAULT_MALLOC)) return NULL;
     return strdup(text);
+}
+
+/* Mappings are listed in the order of their addresses. */
+bool loom_memory_is_anonymous(const void *data, size_t nbytes)
+{
+    uintptr_t at = (uintptr_t)data, end = at + nbytes, from = 0, to = 0;
+    unsigned long inode = 0;
+    size_t room = 0;
+    char *line = NULL;
+    FILE *maps = fopen("/proc/self/maps", "re");
+    if (maps == NULL) return false;
+    while (at < end && getline(&line, &room, maps) > 0) {
+        bool is_read = sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %*s %*s %*s %lu", &from, &to, &inode) == 3;
+        if (!is_read || from > at || (to > at && inode != 0)) break;
+        if (to > at) at = to;
+    }
+    free(line);
+    fclose(maps);
+    return at >= end;
 }

@@ -23,6 +23,9 @@ void *loom_memory_grow(void *block, size_t count, size_t item_nbytes);
 void *loom_memory_large(size_t nbytes);
 void *loom_memory_aligned(size_t alignment, size_t nbytes); /* not zeroed; free() */
 char *loom_memory_text(const char *text);                   /* a copy; NULL gives NULL */
+/* No file is behind any of these bytes: nobody else can cut them short. false: some file is, or it is not known. Reads
+ * the table of all mappings: for large blocks only. */
+bool loom_memory_is_anonymous(const void *data, size_t nbytes);
 
 #ifdef __cplusplus
 }

@@ -6,7 +6,7 @@
  * beside joblib.dump and numpy.save of an array of their own. Between two turns the file is deleted and the disk has
  * caught up, so that each dump writes a new file and none waits for the one before. Nobody forces anything to the disk
  * in the time that is measured. Then the same file is loaded into memory and opened as a memmap, beside numpy.load; it
- * lies in /dev/shm, so no disk is measured.
+ * lies in /dev/shm, so no disk is measured. Ours may use --jobs threads, beside them one; the peers know one only.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +27,7 @@ enum { OPENS = 2000, NAME_NBYTES = 4096, TMPFS = 0x01021994 };
 
 static struct {
     size_t nbytes;
+    int jobs;
     void *data;
     struct peer *python;
     char file[NAME_NBYTES]; /* in /dev/shm, that is loaded */
@@ -37,14 +38,16 @@ static struct {
 struct dump {
     const char *way;    /* of the peer; NULL: ours */
     const char *folder; /* "/dev/shm" */
+    int jobs;
 };
 
-static parloom_status dump_to(const char *path)
+static parloom_status dump_to(const char *path, int jobs)
 {
+    const parloom_dump_options options = { .n_jobs = jobs };
     const size_t count = now.nbytes / sizeof(double);
     parloom_array array = parloom_array_wrap(now.data, PARLOOM_F64, 1, &count);
     parloom_error error;
-    parloom_status status = parloom_array_dump(&array, path, NULL, 0, &error);
+    parloom_status status = parloom_array_dump_with(&array, path, &options, &error);
     if (status != PARLOOM_OK) fprintf(stderr, "%s\n", error.message);
     return status;
 }
@@ -58,7 +61,7 @@ static double take_dump(const void *given)
     if (dump->way) return peer_ask(now.python, "%s %zu %s", dump->way, now.nbytes, dump->folder);
     snprintf(path, sizeof path, "%s/benchmarks-rest-%d.npy", dump->folder, (int)getpid());
     double start = stopwatch_now_ns();
-    parloom_status status = dump_to(path);
+    parloom_status status = dump_to(path, dump->jobs);
     double ns = stopwatch_now_ns() - start;
     unlink(path);
     return status == PARLOOM_OK ? ns : ROUNDS_UNKNOWN;
@@ -66,8 +69,10 @@ static double take_dump(const void *given)
 
 static void measure_dumps(const char *where, const char *folder, double than_joblib)
 {
-    const struct dump ours = { NULL, folder }, joblib = { "joblib_dump", folder }, numpy = { "numpy_save", folder };
+    const struct dump ours = { NULL, folder, now.jobs }, alone = { NULL, folder, 1 },
+                      joblib = { "joblib_dump", folder, 1 }, numpy = { "numpy_save", folder, 1 };
     struct rounds_side sides[] = { { "parloom", take_dump, &ours, 0, { 0 } },
+                                   { "parloom, one thread", take_dump, &alone, 0, { 0 } },
                                    { "joblib.dump", take_dump, &joblib, 0, { 0 } },
                                    { "numpy.save", take_dump, &numpy, 0, { 0 } } };
     enum { SIDES = sizeof sides / sizeof sides[0] };
@@ -93,13 +98,19 @@ static const char *disk_folder(void)
 
 /* ---- load */
 
+struct load {
+    int jobs; /* 0: the peer's */
+};
+
 static double take_load(const void *given)
 {
     parloom_array array;
+    const struct load *load = given;
     footprint_warm(now.nbytes);
-    if (given) return peer_ask(now.python, "numpy_load %s", now.file);
+    if (load->jobs == 0) return peer_ask(now.python, "numpy_load %s", now.file);
+    const parloom_load_options options = { .n_jobs = load->jobs };
     double start = stopwatch_now_ns();
-    parloom_status status = parloom_array_load(&array, now.file, PARLOOM_MMAP_UNSET, NULL);
+    parloom_status status = parloom_array_load_with(&array, now.file, &options, NULL);
     double ns = stopwatch_now_ns() - start;
     if (status != PARLOOM_OK) return ROUNDS_UNKNOWN;
     parloom_array_release(&array);
@@ -120,13 +131,15 @@ static double take_open(const void *given)
 
 static void measure_loads(void)
 {
-    static struct rounds_side loads[] = { { "parloom", take_load, NULL, 0, { 0 } },
-                                          { "numpy.load", take_load, "numpy", 0, { 0 } } };
+    const struct load ours = { now.jobs }, alone = { 1 }, numpy = { 0 };
+    struct rounds_side loads[] = { { "parloom", take_load, &ours, 0, { 0 } },
+                                   { "parloom, one thread", take_load, &alone, 0, { 0 } },
+                                   { "numpy.load", take_load, &numpy, 0, { 0 } } };
     char what[96];
-    ledger_measure("load into memory", "ns", loads, 2);
+    ledger_measure("load into memory", "ns", loads, 3);
     snprintf(what, sizeof what, "%zu MiB: load into memory / numpy.load", now.nbytes >> 20);
-    ledger_times_faster(what, "ms", ledger_median(loads, 2, "parloom") / 1e6,
-                        ledger_median(loads, 2, "numpy.load") / 1e6, 0.95);
+    ledger_times_faster(what, "ms", ledger_median(loads, 3, "parloom") / 1e6,
+                        ledger_median(loads, 3, "numpy.load") / 1e6, 0.95);
 }
 
 static void measure_opens(void)
@@ -143,7 +156,7 @@ static void measure_opens(void)
 static bool make_file(void)
 {
     snprintf(now.file, sizeof now.file, "/dev/shm/benchmarks-rest-%d.npy", (int)getpid());
-    return dump_to(now.file) == PARLOOM_OK;
+    return dump_to(now.file, now.jobs) == PARLOOM_OK;
 }
 
 int main(int argc, char **argv)
@@ -151,6 +164,7 @@ int main(int argc, char **argv)
     struct flags flags = flags_parse(argc, argv);
     ledger_open("rest", "how long until a large array is in a file, and until it is back?", &flags);
     now.nbytes = flags.nbytes;
+    now.jobs = flags.jobs;
     now.data = footprint_take(now.nbytes);
     if (!now.data) return 1;
     now.python = peer_start_python("rest_peer.py");

@@ -27,8 +27,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PIECE_NBYTES ((size_t)1 << 20) /* what is gathered before it is written */
-#define PART_NBYTES  ((size_t)8 << 20) /* what is read or written before it is told of */
+#define PIECE_NBYTES     ((size_t)1 << 20) /* what is gathered before it is written */
+#define ANONYMOUS_NBYTES ((size_t)32 << 20)
+#define PART_NBYTES      ((size_t)8 << 20) /* what is read or written before it is told of */
 
 /* -------------------------------------------------------------------------- dump */
 
@@ -83,6 +84,14 @@ static int write_parts(int fd, const parloom_array *array, uint64_t offset, stru
     return failed;
 }
 
+/* Whose file could be cut short while it is read. To look is worth it where copying takes longer; and what is told of
+ * goes in the kernel's parts. */
+static bool may_vanish(const parloom_array *array, const struct loom_effort *effort)
+{
+    size_t nbytes = parloom_array_nbytes(array);
+    return effort->progress != NULL || nbytes < ANONYMOUS_NBYTES || !loom_memory_is_anonymous(array->data, nbytes);
+}
+
 /* Items that lie as they are stored. In memory they go into huge pages. */
 static int write_whole(int fd, const parloom_array *array, uint64_t offset, struct loom_effort *effort,
                        parloom_status *status, parloom_error *error)
@@ -90,7 +99,7 @@ static int write_whole(int fd, const parloom_array *array, uint64_t offset, stru
     struct telling telling = { effort, PARLOOM_OK, error };
     const struct loom_fill_source items = { .data = array->data,
                                             .nbytes = parloom_array_nbytes(array),
-                                            .may_vanish = true,
+                                            .may_vanish = may_vanish(array, effort),
                                             .told = effort->progress != NULL ? tell_part : NULL,
                                             .n_threads = threads_of(effort),
                                             .state = &telling };

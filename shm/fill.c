@@ -275,9 +275,11 @@ static int fill_stretch(const struct loom_fill *fill, uint64_t begin, uint64_t e
 
 static int fill_blocks(const struct loom_fill *fill, uint64_t begin, uint64_t end)
 {
-    /* Where write(2) was better for the file before, one slow block is enough to believe it. */
-    struct trouble trouble = { .credit_ns = loom_load_relaxed(&slow_before) ? 0 : CREDIT_NS,
-                               .worth_ns = WRITE_NS + LATER_NS,
+    /* Where write(2) was better for the file before, one slow block is enough to believe it; but threads that write(2)
+     * wait for each other. */
+    const bool is_shared = fill->source.n_threads > 1;
+    struct trouble trouble = { .credit_ns = loom_load_relaxed(&slow_before) && !is_shared ? 0 : CREDIT_NS,
+                               .worth_ns = (is_shared ? 2 : 1) * WRITE_NS + LATER_NS,
                                .stretch = STRETCH_BLOCKS };
     uint64_t done = begin;
     int failed = 0;

@@ -6,6 +6,9 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <vector>
 
 namespace
 {
@@ -98,6 +101,32 @@ TEST(Memory, TextIsCopied)
     EXPECT_STREQ(copy, "abc");
     free(copy);
     EXPECT_EQ(loom_memory_text(nullptr), nullptr);
+}
+
+TEST(Memory, OfFilesIsToldFromMemoryOfItsOwn)
+{
+    const size_t page = 4096;
+    auto *room =
+        static_cast<char *>(mmap(nullptr, 4 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    ASSERT_NE(room, MAP_FAILED);
+    EXPECT_TRUE(loom_memory_is_anonymous(room, 4 * page));
+    ASSERT_EQ(mprotect(room + page, page, PROT_READ), 0); /* several mappings, one behind the other */
+    EXPECT_TRUE(loom_memory_is_anonymous(room + 5, 4 * page - 5));
+    int fd = memfd_create("file", MFD_CLOEXEC);
+    ASSERT_EQ(ftruncate(fd, static_cast<off_t>(page)), 0);
+    for (int flags : { MAP_SHARED, MAP_PRIVATE }) {
+        ASSERT_NE(mmap(room + 2 * page, page, PROT_READ, flags | MAP_FIXED, fd, 0), MAP_FAILED);
+        EXPECT_FALSE(loom_memory_is_anonymous(room, 4 * page));
+        EXPECT_FALSE(loom_memory_is_anonymous(room + 2 * page, page));
+        EXPECT_TRUE(loom_memory_is_anonymous(room, 2 * page));
+        EXPECT_TRUE(loom_memory_is_anonymous(room + 3 * page, page));
+    }
+    close(fd);
+    ASSERT_EQ(munmap(room + 2 * page, page), 0);
+    EXPECT_FALSE(loom_memory_is_anonymous(room, 4 * page)) << "a hole";
+    munmap(room, 4 * page);
+    std::vector<char> heap(100);
+    EXPECT_TRUE(loom_memory_is_anonymous(heap.data(), heap.size()));
 }
 
 } // namespace
