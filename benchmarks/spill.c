@@ -311,7 +311,7 @@ static void write_goals(void)
         const char *what, *ours, *peer;
         double limit;
     } goals[] = {
-        { "spill into /dev/shm, one thread / write(2)", "parloom fresh, spill", "write(2)", 2.5 },
+        { "spill into /dev/shm / write(2)", "parloom fresh, spill", "write(2)", 2.5 },
         { "the same where huge pages are refused / write(2)", "parloom fresh, huge pages refused", "write(2)", 0.95 },
         { "private input, last worker's first byte / joblib", "parloom fresh, one byte", "joblib, one byte", 3 },
         { "private input, last worker's last page / joblib", "parloom fresh, all pages", "joblib, all pages", 3 },

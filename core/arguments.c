@@ -20,7 +20,8 @@ _Static_assert(_Alignof(struct loom_argument) <= _Alignof(uint64_t) && _Alignof(
                    _Alignof(struct loom_spill_range) <= _Alignof(uint64_t),
                "one behind the other in one piece");
 
-enum { ACCUMULATOR_ALIGNMENT = 128 }; /* neighbours are fetched in pairs of lines: no false sharing */
+#define SHARED_COPY_NBYTES ((size_t)32 << 20) /* up to there one thread copies */
+enum { ACCUMULATOR_ALIGNMENT = 128 };         /* neighbours are fetched in pairs of lines: no false sharing */
 
 static uint64_t as_address(const void *pointer)
 {
@@ -106,6 +107,14 @@ static bool has_shared_range(const struct loom_arguments *arguments)
     return false;
 }
 
+/* The workers that are to have it wait for it: their cores copy, too. */
+static int copying_threads(const struct loom_arguments *arguments, const parloom_options *options)
+{
+    for (size_t k = 0; k < arguments->n_all; k++)
+        if (arguments->ranges[k].nbytes > SHARED_COPY_NBYTES) return parloom_effective_n_jobs(options->n_jobs);
+    return 1;
+}
+
 /* Where nothing is copied, what parloom_alloc gave is still held: the caller may free it while tasks use it. */
 static parloom_status copy_ranges(struct loom_arguments *arguments, const parloom_options *options,
                                   parloom_error *error)
@@ -120,6 +129,7 @@ static parloom_status copy_ranges(struct loom_arguments *arguments, const parloo
         .account_nbytes = sizeof arguments->account,
         .letter = arguments->letter,
         .letter_nbytes = arguments->letter_nbytes,
+        .n_threads = copying_threads(arguments, options),
     };
     return loom_spill_begin(&arguments->spill, arguments->ranges, arguments->n_all, &limits, error);
 }

@@ -17,6 +17,7 @@
 
 #include "base/memory.h"
 #include "base/status.h"
+#include "shm/fill.h"
 #include "shm/letters.h"
 #include "shm/published.h"
 
@@ -261,9 +262,12 @@ static bool needs_segment(const struct pass *pass, const struct group *group)
 static parloom_status copy_to_segment(struct pass *pass, struct group *group)
 {
     size_t lead = (uintptr_t)group->low % LINE;
-    parloom_status status = loom_segment_create_copy(
-        group->low, nbytes_of(group), lead, group->written ? LOOM_SEGMENT_WRITE : LOOM_SEGMENT_READ,
-        group->is_spilled ? pass->limits->temp_folder : NULL, &group->segment, pass->error);
+    const struct loom_fill_source bytes = { .data = group->low,
+                                            .nbytes = nbytes_of(group),
+                                            .n_threads = pass->limits->n_threads };
+    parloom_status status =
+        loom_segment_create_filled(&bytes, lead, group->written ? LOOM_SEGMENT_WRITE : LOOM_SEGMENT_READ,
+                                   group->is_spilled ? pass->limits->temp_folder : NULL, &group->segment, pass->error);
     if (status) return status;
     group->segment->owner = pass->spill;
     pass->spill->n_segments++;

@@ -38,6 +38,7 @@ struct loom_spill_limits {
     size_t account_nbytes;
     void *letter; /* a block of loom_letters_arena, which is read-only for workers: for small inputs */
     size_t letter_nbytes;
+    int n_threads; /* that copy what is large; 0: this one (shm/fill.h) */
 };
 
 struct loom_spill; /* the copies of one call */

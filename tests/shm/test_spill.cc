@@ -47,6 +47,24 @@ TEST(Spill, NeverMeansInlineWhateverTheSize)
     EXPECT_EQ(AccessOf(ranges[0].shared), LOOM_SEGMENT_READ);
 }
 
+TEST(Spill, LargeCopyIsTheSameForAnyNumberOfThreads)
+{
+    const size_t share = size_t{ 32 } << 20;
+    std::vector<uint64_t> data(2 * share / 8 + 900);
+    for (size_t k = 0; k < data.size(); k++) data[k] = k * 0x9e3779b97f4a7c15U;
+    for (int n_threads : { 0, 1, 2, 5 })
+        for (size_t nbytes : { share + 3, 2 * share - 40, 2 * share + 4097 })
+            for (int round = 0; round < 2; round++) { /* the second one finds a warm segment */
+                loom_spill_limits limits = USUAL;
+                limits.n_threads = n_threads;
+                std::vector<loom_spill_range> ranges = { In(data.data() + 5, nbytes) };
+                Spill spill(ranges, limits);
+                ASSERT_EQ(spill.status, PARLOOM_OK) << spill.error.message;
+                ASSERT_TRUE(ranges[0].is_memmap);
+                EXPECT_EQ(memcmp(ranges[0].shared, ranges[0].data, nbytes), 0) << n_threads << " " << nbytes;
+            }
+}
+
 TEST(Spill, LargeCopyLiesInTheFolderThatWasAskedForAtTheSameAddressModulo64)
 {
     Folder folder;
