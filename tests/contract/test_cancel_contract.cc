@@ -2,6 +2,7 @@
 /* What a cancelled task counts as, and how far a stop reaches: into workers, and into calls that tasks have made. */
 #include "contract/places.h"
 
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <sched.h>
@@ -72,12 +73,13 @@ int call_and_wait(const parloom_task *task, void *const *args)
     return strstr(error.message, "with the task") != nullptr ? 0 : parloom_fail(task, 2, "%s", error.message);
 }
 
-parloom_stop *stop_of_alarm;
-const int *begun_of_alarm;
+/* Set before the alarm is; a signal may come to any thread, also one that the program did not start. */
+std::atomic<parloom_stop *> stop_of_alarm;
+std::atomic<const int *> begun_of_alarm;
 
 void cancel_once_begun(int)
 {
-    if (__atomic_load_n(begun_of_alarm, __ATOMIC_ACQUIRE) != 0) parloom_cancel(stop_of_alarm);
+    if (__atomic_load_n(begun_of_alarm.load(), __ATOMIC_ACQUIRE) != 0) parloom_cancel(stop_of_alarm);
 }
 
 /* Cancels the stop from a signal handler as soon as a task has begun: no other thread, which fork would refuse. */
@@ -233,7 +235,7 @@ TEST_P(CancelledInside, CallsOfTasksEndToo)
     for (const char *inner : { "sequential", "threads", "processes", "fork" }) {
         if (is("threads") && strcmp(inner, "fork") == 0) continue; /* a fork beside a team is the user's own risk */
         stop = {};
-        begun[0] = 0;
+        __atomic_store_n(begun.get(), 0, __ATOMIC_RELEASE); /* the alarm of the round before may be looked at still */
         parloom_options given = watched(&stop);
         given.errors = &error;
         given.n_errors = 1;

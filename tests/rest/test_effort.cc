@@ -88,10 +88,12 @@ TEST_F(Effort, IsToldInBytesOfItems)
             EXPECT_EQ(memcmp(loaded.data, values.data(), values.size() * sizeof(double)), 0);
             parloom_array_release(&loaded);
             for (const Listener *listener : { &dumping, &loading }) {
-                ASSERT_GE(listener->done.size(), 2u) << codec << " on " << n_jobs;
+                /* Other threads may do all of it before the one that is told has done a piece. */
+                ASSERT_GE(listener->done.size(), n_jobs == 1 ? 2u : 1u) << codec << " on " << n_jobs;
                 EXPECT_EQ(listener->total, values.size() * sizeof(double)) << codec;
-                EXPECT_LT(listener->done[0], listener->total) << codec;
                 EXPECT_EQ(listener->done.back(), listener->total) << codec;
+                if (listener->done.size() < 2) continue;
+                EXPECT_LT(listener->done[0], listener->total) << codec;
                 EXPECT_LT(listener->done[listener->done.size() - 2], listener->total) << "told once that it is all";
             }
         }
