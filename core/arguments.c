@@ -20,8 +20,7 @@ _Static_assert(_Alignof(struct loom_argument) <= _Alignof(uint64_t) && _Alignof(
                    _Alignof(struct loom_spill_range) <= _Alignof(uint64_t),
                "one behind the other in one piece");
 
-#define SHARED_COPY_NBYTES ((size_t)32 << 20) /* up to there one thread copies */
-enum { ACCUMULATOR_ALIGNMENT = 128 };         /* neighbours are fetched in pairs of lines: no false sharing */
+enum { ACCUMULATOR_ALIGNMENT = 128 }; /* neighbours are fetched in pairs of lines: no false sharing */
 
 static uint64_t as_address(const void *pointer)
 {
@@ -107,16 +106,8 @@ static bool has_shared_range(const struct loom_arguments *arguments)
     return false;
 }
 
-/* The workers that are to have it wait for it: their cores copy, too. */
-static int copying_threads(const struct loom_arguments *arguments, const parloom_options *options)
-{
-    for (size_t k = 0; k < arguments->n_all; k++)
-        if (arguments->ranges[k].nbytes > SHARED_COPY_NBYTES) return parloom_effective_n_jobs(options->n_jobs);
-    return 1;
-}
-
 /* Where nothing is copied, what parloom_alloc gave is still held: the caller may free it while tasks use it. */
-static parloom_status copy_ranges(struct loom_arguments *arguments, const parloom_options *options,
+static parloom_status copy_ranges(struct loom_arguments *arguments, const parloom_options *options, int n_threads,
                                   parloom_error *error)
 {
     if (arguments->stage == LOOM_STAGE_NONE && !has_shared_range(arguments)) return PARLOOM_OK;
@@ -129,7 +120,7 @@ static parloom_status copy_ranges(struct loom_arguments *arguments, const parloo
         .account_nbytes = sizeof arguments->account,
         .letter = arguments->letter,
         .letter_nbytes = arguments->letter_nbytes,
-        .n_threads = copying_threads(arguments, options),
+        .n_threads = n_threads,
     };
     return loom_spill_begin(&arguments->spill, arguments->ranges, arguments->n_all, &limits, error);
 }
@@ -240,7 +231,8 @@ static void set_works(struct loom_arguments *arguments)
 }
 
 parloom_status loom_arguments_stage(struct loom_arguments *arguments, const struct loom_request *request,
-                                    const parloom_options *options, int memory, size_t block_size, parloom_error *error)
+                                    const parloom_options *options, int memory, int n_threads, size_t block_size,
+                                    parloom_error *error)
 {
     memset(arguments, 0, offsetof(struct loom_arguments, few));
     arguments->request = request;
@@ -253,7 +245,7 @@ parloom_status loom_arguments_stage(struct loom_arguments *arguments, const stru
     parloom_status status = make_room(arguments, error);
     if (status == PARLOOM_OK) status = set_ranges(arguments, error);
     if (status == PARLOOM_OK) status = loom_arguments_check_overlaps(arguments, error);
-    if (status == PARLOOM_OK) status = copy_ranges(arguments, options, error);
+    if (status == PARLOOM_OK) status = copy_ranges(arguments, options, n_threads, error);
     if (status == PARLOOM_OK) status = make_accumulators(arguments, error);
     if (status == PARLOOM_OK) set_works(arguments);
     if (status != PARLOOM_OK) loom_arguments_release(arguments);
@@ -291,7 +283,7 @@ parloom_status loom_arguments_stage_call(struct loom_arguments *arguments, const
     struct loom_request request = { .n = 1, .is_list = true, .calls = call };
     parloom_status status = loom_arguments_check(&request, error);
     if (status == PARLOOM_OK)
-        status = loom_arguments_stage(arguments, &request, options, LOOM_MEMORY_SEPARATE, 0, error);
+        status = loom_arguments_stage(arguments, &request, options, LOOM_MEMORY_SEPARATE, 1, 0, error);
     if (status != PARLOOM_OK) return status;
     arguments->request = NULL; /* gone after this call */
     if (!has_staged_outputs(arguments)) return PARLOOM_OK;

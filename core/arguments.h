@@ -54,9 +54,10 @@ parloom_status loom_arguments_check(const struct loom_request *request, parloom_
 /* INVALID: a private range that is written overlaps another argument. ranges are set. */
 parloom_status loom_arguments_check_overlaps(const struct loom_arguments *arguments, parloom_error *error);
 bool loom_arguments_have_reduction(const struct loom_request *request);
-/* memory: how the backend's tasks see the caller's. */
+/* memory: how the backend's tasks see the caller's. n_threads: that copy what is large: whose workers wait for it,
+ * their cores may copy, too. */
 parloom_status loom_arguments_stage(struct loom_arguments *arguments, const struct loom_request *request,
-                                    const parloom_options *options, int memory, size_t block_size,
+                                    const parloom_options *options, int memory, int n_threads, size_t block_size,
                                     parloom_error *error);
 /* One call that runs while the program goes on, on threads too: all it reads in private memory is copied, and INVALID
  * is what it writes there. taker: "stream", "future". */

@@ -172,8 +172,8 @@ static parloom_status prepare(struct call *call, parloom_error *error)
     if (status == PARLOOM_OK) status = look_for_stop(call, error);
     if (status != PARLOOM_OK) return status;
     parloom_memory_policy before = loom_memory_policy_set(options->memory_policy);
-    status = loom_arguments_stage(&call->arguments, call->request, options, (int)call->plan.backend->memory, block_size,
-                                  error);
+    status = loom_arguments_stage(&call->arguments, call->request, options, (int)call->plan.backend->memory,
+                                  call->plan.n_jobs, block_size, error);
     if (status == PARLOOM_OK) status = capture_state(call, error);
     (void)loom_memory_policy_set(before);
     if (status == PARLOOM_OK) freeze(call);
