@@ -8,12 +8,13 @@
  */
 #include "base/hidden_name.h"
 
-#include "base/file.h"
+#include "base/fnv.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -21,17 +22,9 @@
 
 enum { KNOWN_NAMES = 8 }; /* more writers than that between linking and renaming one name are not expected */
 
-/* FNV-1a: two names with one digest only share the k. */
-static uint64_t digest_of(const char *name)
-{
-    uint64_t digest = UINT64_C(14695981039346656037);
-    for (const char *c = name; *c != '\0'; c++) digest = (digest ^ (unsigned char)*c) * UINT64_C(1099511628211);
-    return digest;
-}
-
 bool loom_hidden_name_make(char hidden_out[LOOM_HIDDEN_NAME_NBYTES], const char *name, unsigned k)
 {
-    uint64_t number = digest_of(name);
+    uint64_t number = loom_fnv(name, strlen(name)); /* two names with one digest only share the k */
     if (k >= KNOWN_NAMES && getrandom(&number, sizeof number, 0) != (ssize_t)sizeof number) return false;
     snprintf(hidden_out, LOOM_HIDDEN_NAME_NBYTES, ".parloom-%016llx-%u.tmp", (unsigned long long)number, k);
     return true;

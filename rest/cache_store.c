@@ -14,6 +14,7 @@
  */
 #include "base/fault.h"
 #include "base/file.h"
+#include "base/fnv.h"
 #include "base/memory.h"
 #include "base/status.h"
 #include "rest/cache.h"
@@ -329,12 +330,10 @@ static parloom_status list(void *opaque, void (*each)(const parloom_cache_item *
 
 /* ------------------------------------------------------------------------- locks */
 
-/* FNV-1a: any number that follows from the name. */
+/* Any number that follows from the name. */
 static off_t place_of(const char *item)
 {
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (const char *c = item; *c != '\0'; c++) hash = (hash ^ (unsigned char)*c) * 0x100000001b3u;
-    return (off_t)(hash >> 2);
+    return (off_t)(loom_fnv(item, strlen(item)) >> 2);
 }
 
 /* command: F_OFD_SETLKW waits, F_OFD_SETLK does not. */

@@ -4,6 +4,7 @@
  *
  * Threads    any; everything works on copies.
  */
+#include "base/fnv.h"
 #include "base/memory.h"
 #include "base/status.h"
 #include "shm/array.h"
@@ -27,11 +28,7 @@ _Static_assert(sizeof(size_t) == sizeof(uint64_t), "lengths of a file are length
 
 static uint64_t checksum_of(const struct loom_named_shared *header)
 {
-    const unsigned char *bytes = (const unsigned char *)header;
-    uint64_t sum = UINT64_C(14695981039346656037);
-    for (size_t k = 0; k < offsetof(struct loom_named_shared, checksum); k++)
-        sum = (sum ^ bytes[k]) * UINT64_C(1099511628211);
-    return sum;
+    return loom_fnv(header, offsetof(struct loom_named_shared, checksum));
 }
 
 bool loom_named_has_magic(const struct loom_named_shared *header)
