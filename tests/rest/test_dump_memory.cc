@@ -16,14 +16,12 @@
 namespace
 {
 
-class DumpInMemory : public Scratch
+class DumpInMemory : public MemoryScratch
 {
   protected:
     void SetUp() override
     {
-        std::string pattern = "/dev/shm/parloom-test-XXXXXX";
-        if (mkdtemp(pattern.data()) == nullptr) GTEST_SKIP() << "no folder can be made in /dev/shm";
-        folder = pattern;
+        MemoryScratch::SetUp();
         uint32_t random = 1;
         bytes.resize(3 * BLOCK);
         for (char &byte : bytes) byte = static_cast<char>((random = random * 1664525U + 1013904223U) >> 24);

@@ -19,15 +19,9 @@ namespace
 
 const size_t SHARE_ITEMS = (size_t{ 32 } << 20) / 8, HEADER = 128;
 
-class DumpShared : public Scratch
+class DumpShared : public MemoryScratch
 {
   protected:
-    void SetUp() override
-    {
-        std::string pattern = "/dev/shm/parloom-test-XXXXXX";
-        if (mkdtemp(pattern.data()) == nullptr) GTEST_SKIP() << "no folder can be made in /dev/shm";
-        folder = pattern;
-    }
     static std::vector<uint64_t> numbers(size_t count)
     {
         std::vector<uint64_t> made(count);

@@ -56,6 +56,18 @@ class Scratch : public ::testing::Test
     std::filesystem::path folder;
 };
 
+/* The same in memory, where files are made of huge pages. */
+class MemoryScratch : public Scratch
+{
+  protected:
+    void SetUp() override
+    {
+        std::string pattern = "/dev/shm/parloom-test-XXXXXX";
+        if (mkdtemp(pattern.data()) == nullptr) GTEST_SKIP() << "no folder can be made in /dev/shm";
+        folder = pattern;
+    }
+};
+
 /* Debian's python3 with NumPy: the independent reader and writer of the same format. */
 inline bool has_numpy()
 {
