@@ -54,8 +54,8 @@ parloom_status loom_arguments_check(const struct loom_request *request, parloom_
 /* INVALID: a private range that is written overlaps another argument. ranges are set. */
 parloom_status loom_arguments_check_overlaps(const struct loom_arguments *arguments, parloom_error *error);
 bool loom_arguments_have_reduction(const struct loom_request *request);
-/* memory: how the backend's tasks see the caller's. n_threads: that copy what is large: whose workers wait for it,
- * their cores may copy, too. */
+/* memory: how the backend's tasks see the caller's. n_threads: how many copy what is large; more than one
+ * where the workers wait for it. */
 parloom_status loom_arguments_stage(struct loom_arguments *arguments, const struct loom_request *request,
                                     const parloom_options *options, int memory, int n_threads, size_t block_size,
                                     parloom_error *error);
